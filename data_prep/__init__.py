@@ -1,0 +1,1 @@
+"""Converters from published annotation and feature layouts to the canonical formats of hasvideo."""

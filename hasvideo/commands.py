@@ -1,0 +1,76 @@
+"""What every command shares: a parser that fails in one line, and errors turned into exit codes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NoReturn
+
+from jsonargparse import ArgumentParser, Namespace
+
+import hasvideo
+from hasvideo.errors import HasvideoError, UsageError
+
+COMMANDS = {
+    "localize": "find when actions happen in videos",
+    "evaluate": "score detections against ground truth (mAP at tIoU)",
+    "train": "train on your own videos with video-level labels",
+    "train_thumos": "train and test on THUMOS 2014, as in the paper",
+}
+
+
+class CommandParser(ArgumentParser):
+    """A jsonargparse parser whose usage errors are one line on stderr and exit code 2.
+
+    Every option may also come from a YAML file given by ``--config``; what the command line says later wins.
+    """
+
+    def __init__(self, command: str, description: str, **kwargs: Any) -> None:
+        super().__init__(prog=f"hasvideo {command}", description=description, **kwargs)
+        self.add_argument("--config", action="config", help="YAML file with options, named as on the command line")
+        self.add_argument("--version", action="version", version=f"hasvideo {hasvideo.__version__}")
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Print ``message`` folded to one line and exit with 2."""
+        line = " ".join(str(message).split())
+        self.exit(2, f"{self.prog}: error: {line} (see {self.prog} --help)\n")
+        raise AssertionError("exit() does not return")
+
+
+def run(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] | None = None) -> NoReturn:
+    """Run a command's ``main(argv)`` and exit: 0 done, 1 failed work, 2 wrong usage, 130 interrupted."""
+    name = Path(sys.argv[0]).stem
+    try:
+        sys.exit(main(argv) or 0)
+    except UsageError as error:
+        fail(str(error), 2)
+    except HasvideoError as error:
+        fail(str(error), 1)
+    except BrokenPipeError:
+        # The reader of our standard output is gone (`| head`): nothing is left to say, to anyone.
+        sys.stderr.close()
+        sys.exit(1)
+    except KeyboardInterrupt:
+        fail(f"{name}: interrupted", 130)
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """Print one ``hasvideo: error:`` line on stderr and exit with ``code``."""
+    print(f"hasvideo: error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(code)
+
+
+class CallableModule(ModuleType):
+    """Lets ``hasvideo.localize`` be both the command module and the function of the same name.
+
+    Importing a submodule binds it on the package, which would otherwise hide the function.
+    """
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the module's function of the same name."""
+        return getattr(self, self.__name__.rpartition(".")[2])(*args, **kwargs)
+
+
+__all__ = ["COMMANDS", "CallableModule", "CommandParser", "Namespace", "fail", "run"]

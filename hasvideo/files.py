@@ -1,0 +1,65 @@
+"""Files appear whole or not at all: written under a temporary name beside the target, then renamed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hasvideo.errors import HasvideoError
+
+
+@contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """Yield a temporary path in the target's folder; rename it to ``target`` on success, remove it on any error.
+
+    The temporary name keeps the target's suffix, since some libraries choose the format by it.
+
+    Raises:
+        HasvideoError: the folder cannot be made, or the file not written (read-only, disk full).
+    """
+    target = Path(target)
+    temporary: Path | None = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=".tmp-", suffix=target.suffix, dir=target.parent)
+        os.close(descriptor)
+        temporary = Path(name)
+        yield temporary
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(target)
+        temporary = None
+    except OSError as error:
+        raise HasvideoError(f"cannot write {target}: {error.strerror or error}") from error
+    finally:
+        if temporary is not None:
+            _remove(temporary)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write UTF-8 text atomically (see :func:`atomic_path`)."""
+    with atomic_path(target) as path:
+        path.write_text(text, encoding="utf-8")
+
+
+def write_bytes(target: Path, data: bytes) -> None:
+    """Write bytes atomically (see :func:`atomic_path`)."""
+    with atomic_path(target) as path:
+        path.write_bytes(data)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    # POSIX has no call that only reads the mask.
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,1 @@
+"""Metrics: plain numpy in, plain dicts out."""

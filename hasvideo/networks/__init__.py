@@ -1,0 +1,1 @@
+"""Network architectures; they know tensors, never files."""

@@ -1,0 +1,1 @@
+"""Writers, plots and the HTML page."""

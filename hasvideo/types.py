@@ -1,0 +1,162 @@
+"""The values that travel between modules: frozen, with no logic beyond their own. Times are seconds."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hasvideo.errors import HasvideoError
+
+if TYPE_CHECKING:
+    import pandas
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video file says of itself.
+
+    Attributes:
+        path: the file, as given.
+        duration: seconds, from the first frame's presentation to the last frame's end.
+        fps: average frames per second of the file (not of the features).
+        width, height: pixels as displayed, after rotation.
+        rotation: degrees clockwise that the decoder applied (0, 90, 180, 270).
+    """
+
+    path: Path
+    duration: float
+    fps: float
+    width: int
+    height: int
+    rotation: int = 0
+
+
+@dataclass(frozen=True)
+class TimeGrid:
+    """Where in time the features of a sequence lie. Frames are counted at ``fps`` (the extractor's, not the file's).
+
+    Feature ``i`` sees the ``window`` frames from ``offset + i * stride``; a negative offset means that it looks
+    back before the frame it starts with.
+
+    Attributes:
+        fps: frames per second that the extractor is fed.
+        window: frames that one feature sees.
+        stride: frames from one feature to the next.
+        offset: first frame that feature 0 sees.
+    """
+
+    fps: float
+    window: int
+    stride: int
+    offset: int = 0
+
+    def __post_init__(self) -> None:
+        if not (self.fps > 0 and self.window > 0 and self.stride > 0):
+            raise ValueError(f"TimeGrid needs positive fps, window and stride, got {self}")
+
+    @property
+    def step(self) -> float:
+        """Seconds from one feature to the next."""
+        return self.stride / self.fps
+
+    def centers(self, length: int) -> np.ndarray:
+        """Centre of each of the first ``length`` features, seconds, float64 ``(length,)``."""
+        return (self.offset + np.arange(length) * self.stride + self.window / 2) / self.fps
+
+    def edges(self, length: int, duration: float) -> np.ndarray:
+        """Borders of the features' cells, seconds, float64 ``(length + 1,)``: cell i is ``[edges[i], edges[i+1]]``.
+
+        Inner edges are half-way between neighbouring centres; the outer ones are 0 and ``duration``.
+        """
+        centers = self.centers(length)
+        inner = (centers[1:] + centers[:-1]) / 2
+        return np.clip(np.concatenate([[0.0], inner, [duration]]), 0.0, duration)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dict for JSON; ``TimeGrid(**d)`` reads it back."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """One localized action: ``start`` < ``end`` in seconds, its class, and a score (higher is surer)."""
+
+    start: float
+    end: float
+    label: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Activation:
+    """The temporal class activation map of one class in one video.
+
+    Attributes:
+        label: class name.
+        score: probability that the video shows the class at all, 0..1.
+        cam: activation at each feature, float32 ``(T,)``, in the network's own units (not normalised).
+    """
+
+    label: str
+    score: float
+    cam: np.ndarray
+
+
+@dataclass(frozen=True)
+class IntervalRule:
+    """How a temporal CAM becomes intervals; see :func:`hasvideo.extents.find_intervals`.
+
+    Attributes:
+        threshold: fraction, 0..1, of the CAM's range above which a feature belongs to an action (paper: 0.5).
+        mode: ``max`` cuts at ``threshold * max``; ``minmax`` at ``min + threshold * (max - min)``.
+        merge_gap: seconds; intervals of one class closer than this become one.
+        min_duration: seconds; shorter intervals are dropped, after merging.
+    """
+
+    threshold: float = 0.5
+    mode: str = "max"
+    merge_gap: float = 0.0
+    min_duration: float = 0.0
+
+
+@dataclass(frozen=True)
+class Detections:
+    """All that was found in one video: what every writer takes and :func:`hasvideo.localize` returns.
+
+    Attributes:
+        video: id, unique in a batch (the file's stem unless two inputs share it).
+        info: the file's own data.
+        intervals: by falling score.
+        activations: the classes that were considered, by falling video-level score.
+        edges: borders of the CAM's cells, seconds, float64 ``(T + 1,)``; cell i spans ``edges[i]..edges[i+1]``.
+        rule: how intervals were read off the activations.
+        model: name of the model or path of the checkpoint.
+    """
+
+    video: str
+    info: VideoInfo
+    intervals: tuple[Interval, ...]
+    activations: tuple[Activation, ...] = ()
+    edges: np.ndarray = field(default_factory=lambda: np.zeros(1))
+    rule: IntervalRule = IntervalRule()
+    model: str = ""
+
+    def to_results(self) -> list[dict[str, Any]]:
+        """The video's entry in an ActivityNet submission: ``[{"label", "score", "segment": [start, end]}, ...]``."""
+        return [{"label": i.label, "score": i.score, "segment": [i.start, i.end]} for i in self.intervals]
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """A row an interval: ``video, start, end, label, score``.
+
+        Raises:
+            HasvideoError: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise HasvideoError("to_dataframe() needs pandas: pip install pandas") from error
+        rows = [(self.video, i.start, i.end, i.label, i.score) for i in self.intervals]
+        return pandas.DataFrame(rows, columns=["video", "start", "end", "label", "score"])

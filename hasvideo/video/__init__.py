@@ -1,0 +1,1 @@
+"""Decoding videos and turning them into feature sequences."""

@@ -1,0 +1,1 @@
+"""Feature extractors: frames in, one feature vector a time step out."""

@@ -1,0 +1,18 @@
+"""Fixtures for every test."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data that is not ours to redistribute: ``HASVIDEO_SHARED_DATA`` or ``../shared/data``."""
+    default = Path(__file__).parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("HASVIDEO_SHARED_DATA", default))
+    if not folder.is_dir():
+        pytest.skip(f"real data not found at {folder}; set HASVIDEO_SHARED_DATA to run this test")
+    return folder
