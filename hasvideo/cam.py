@@ -1,0 +1,105 @@
+"""The classification head whose weights are the class activation map, for any number of dimensions."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Pooling = Literal["average", "max", "topk"]
+
+
+class CamHead(nn.Linear):
+    """A linear classifier applied at every cell of a feature map, and a pooling of its answers.
+
+    Unpooled, the answers are the class activation map of Zhou et al. (CVPR 2016), ``cam[c, s] = w[c] · x[s] + b[c]``;
+    pooled over the cells they are the class scores. A time step of a video and a pixel of a feature map are both cells.
+
+    >>> head = CamHead(1024, 20, pooling="max")
+    >>> cam = head.cam(features)         # (B, 20, *S) of features (B, 1024, *S)
+    >>> scores = head.pool(cam, mask)    # (B, 20), cells with mask False never count
+    >>> scores = head(features, mask)    # the same, and cheaper for average pooling
+
+    Args:
+        in_channels: D, channels of the features.
+        num_classes: C.
+        pooling: ``average`` (GAP, the paper), ``max`` (GMP, Oquab et al. 2015) or ``topk``: the mean of the highest
+            ``max(1, cells // topk_divisor)`` answers of a class.
+        topk_divisor: see ``pooling``.
+        bias: whether the classifier has one, added at every cell.
+
+    Raises:
+        ValueError: an unknown pooling, or a ``topk_divisor`` below 1.
+
+    Parameters are ``weight (C, D)`` and ``bias (C,)``.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        num_classes: int,
+        pooling: Pooling = "average",
+        topk_divisor: int = 5,
+        bias: bool = True,
+    ) -> None:
+        super().__init__(in_channels, num_classes, bias=bias)
+        if pooling not in get_args(Pooling):
+            raise ValueError(f"unknown pooling {pooling!r}; known: {', '.join(get_args(Pooling))}")
+        if topk_divisor < 1:
+            raise ValueError(f"topk_divisor must be at least 1, got {topk_divisor}")
+        self.pooling = pooling
+        self.topk_divisor = topk_divisor
+
+    def cam(self, features: Tensor) -> Tensor:
+        """Class activation map ``(B, C, *S)`` of features ``(B, D, *S)``."""
+        cam = self.weight @ features.flatten(2)  # (B, C, cells)
+        if self.bias is not None:
+            cam = cam + self.bias[:, None]
+        return cam.unflatten(2, features.shape[2:])
+
+    def pool(self, cam: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Class scores (logits) ``(B, C)`` of a CAM ``(B, C, *S)``.
+
+        Args:
+            cam: class activation map.
+            mask: bool ``(B, *S)``, False at padding; every sample needs at least one True cell.
+        """
+        cam = cam.flatten(2)  # (B, C, cells)
+        if self.pooling == "average":
+            return _masked_mean(cam, mask)
+        if mask is not None:
+            cam = cam.masked_fill(~mask.flatten(1)[:, None], -math.inf)
+        if self.pooling == "max":
+            return cam.amax(dim=2)
+        return self._mean_of_highest(cam, mask)
+
+    def forward(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Class scores (logits) ``(B, C)`` of features ``(B, D, *S)``; ``mask`` as in :meth:`pool`."""
+        if self.pooling == "average":
+            # A linear map and a mean may swap places, and a mean first leaves one cell to classify.
+            return F.linear(_masked_mean(features.flatten(2), mask), self.weight, self.bias)
+        return self.pool(self.cam(features), mask)
+
+    def extra_repr(self) -> str:
+        """Show the pooling beside what ``nn.Linear`` shows."""
+        return f"{super().extra_repr()}, pooling={self.pooling}"
+
+    def _mean_of_highest(self, cam: Tensor, mask: Tensor | None) -> Tensor:
+        cells = cam.shape[2]
+        if mask is None:
+            return cam.topk(max(1, cells // self.topk_divisor), dim=2).values.mean(dim=2)
+        counts = (mask.flatten(1).sum(dim=1) // self.topk_divisor).clamp(min=1)  # (B,)
+        highest = cam.topk(max(1, cells // self.topk_divisor), dim=2).values  # (B, C, k of the fullest sample)
+        beyond = torch.arange(highest.shape[2], device=cam.device) >= counts[:, None]  # (B, k)
+        return highest.masked_fill(beyond[:, None], 0).sum(dim=2) / counts[:, None]
+
+
+def _masked_mean(values: Tensor, mask: Tensor | None) -> Tensor:
+    """Mean over the cells of ``(B, C, cells)`` where ``mask (B, *S)`` is True."""
+    if mask is None:
+        return values.mean(dim=2)
+    keep = mask.flatten(1)[:, None]  # (B, 1, cells)
+    return values.masked_fill(~keep, 0).sum(dim=2) / keep.sum(dim=2)

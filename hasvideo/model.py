@@ -1,0 +1,152 @@
+"""A trained localizer: the network with everything that is needed to use it, as one file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from hasvideo.errors import HasvideoError, UsageError
+from hasvideo.files import atomic_path
+from hasvideo.networks.temporal import TemporalConfig, TemporalNetwork
+from hasvideo.types import Activation, IntervalRule, TimeGrid
+
+_METADATA_KEY = "hasvideo"
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network and how to feed and read it.
+
+    Attributes:
+        name: ``kinetics400`` or the path of the checkpoint.
+        classes: names of the network's outputs, in their order.
+        extractor: name of the feature extractor, such as ``i3d``.
+        weights_sha256: hash of the extractor's weights; empty where unknown.
+        grid: where in time the features lie that the network was trained on.
+        network: takes raw features ``(B, T, D)``.
+        rule: how its CAM is best read.
+        min_class_score: video-level probability, 0..1, from which a class is localized.
+        background: the class that means "no action", which is never reported; empty where there is none.
+
+    Raises:
+        HasvideoError: the number of classes is not the network's.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    extractor: str
+    weights_sha256: str
+    grid: TimeGrid
+    network: TemporalNetwork
+    rule: IntervalRule = field(default_factory=IntervalRule)
+    min_class_score: float = 0.1
+    background: str = ""
+
+    def __post_init__(self) -> None:
+        outputs = self.network.config.num_classes
+        if len(self.classes) != outputs:
+            raise HasvideoError(
+                f"model {self.name}: {len(self.classes)} class names for a network of {outputs} outputs"
+            )
+        if len(set(self.classes)) != len(self.classes):
+            raise HasvideoError(f"model {self.name}: a class name occurs twice")
+
+    @property
+    def dim(self) -> int:
+        """D, the channels of the features it takes."""
+        return self.network.config.in_channels
+
+    def activations(self, features: np.ndarray) -> tuple[Activation, ...]:
+        """Temporal CAM and probability of every class but the background, by falling probability.
+
+        Args:
+            features: raw features of one video, ``(T, D)``.
+
+        Raises:
+            HasvideoError: the features are not of the network's size, or there are none.
+        """
+        if features.ndim != 2 or features.shape[1] != self.dim or not len(features):
+            raise HasvideoError(f"model {self.name} takes features (T, {self.dim}), T >= 1; got {features.shape}")
+        self.network.eval()
+        device = self.network.feature_mean.device
+        with torch.inference_mode():
+            batch = torch.from_numpy(np.asarray(features, np.float32))[None].to(device)
+            scores, cam = self.network(batch)
+            probabilities = self.network.probabilities(scores)[0].cpu().numpy()
+        curves = cam[0].float().cpu().numpy()  # (C, T)
+        order = np.argsort(-probabilities, kind="stable")
+        return tuple(
+            Activation(self.classes[c], float(probabilities[c]), curves[c])
+            for c in order
+            if self.classes[c] != self.background
+        )
+
+
+def save_model(model: Model, path: Path) -> None:
+    """Write the model as one safetensors file, whole or not at all; its settings are JSON in the file's metadata.
+
+    Raises:
+        HasvideoError: the file cannot be written.
+    """
+    settings = {
+        "format": _FORMAT,
+        "network": model.network.config.to_dict(),
+        "classes": list(model.classes),
+        "extractor": model.extractor,
+        "weights_sha256": model.weights_sha256,
+        "grid": model.grid.to_dict(),
+        "rule": asdict(model.rule),
+        "min_class_score": model.min_class_score,
+        "background": model.background,
+    }
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.network.state_dict().items()}
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata={_METADATA_KEY: json.dumps(settings)})
+
+
+def load_checkpoint(path: Path) -> Model:
+    """Read a model that :func:`save_model` wrote.
+
+    Raises:
+        UsageError: there is no such file.
+        HasvideoError: it is not a checkpoint of this package, or is damaged.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UsageError(f"no model file {path}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            settings = json.loads((file.metadata() or {})[_METADATA_KEY])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        return _build(str(path), settings, tensors)
+    except OSError as error:
+        raise HasvideoError(f"cannot read {path}: {error.strerror or error}") from error
+    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise HasvideoError(f"{path} is not a hasvideo checkpoint (made by hasvideo train): {reason}") from error
+
+
+def _build(name: str, settings: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Model:
+    if settings["format"] != _FORMAT:
+        raise ValueError(f"format {settings['format']}, this version reads {_FORMAT}")
+    network = TemporalNetwork(TemporalConfig(**settings["network"]))
+    network.load_state_dict(tensors)
+    return Model(
+        name,
+        tuple(settings["classes"]),
+        settings["extractor"],
+        settings["weights_sha256"],
+        TimeGrid(**settings["grid"]),
+        network.eval(),
+        IntervalRule(**settings["rule"]),
+        settings["min_class_score"],
+        settings["background"],
+    )

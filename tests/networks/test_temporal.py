@@ -1,0 +1,95 @@
+import dataclasses
+
+import pytest
+import torch
+
+from hasvideo.networks.temporal import TemporalConfig, TemporalNetwork, length_mask
+
+SMALL = TemporalConfig(in_channels=6, num_classes=3, channels=5)
+
+
+def network(**changes):
+    torch.manual_seed(0)
+    net = TemporalNetwork(dataclasses.replace(SMALL, **changes)).eval()
+    net.feature_mean.normal_()
+    net.feature_std.uniform_(0.5, 2)
+    return net
+
+
+@pytest.mark.parametrize("layers", [0, 1, 2])
+def test_shapes(layers):
+    scores, cam = network(layers=layers)(torch.randn(4, 9, 6))
+    assert scores.shape == (4, 3)
+    assert cam.shape == (4, 3, 9)
+
+
+@pytest.mark.parametrize("kernel", [1, 3, 5])
+@pytest.mark.parametrize("pooling", ["average", "max", "topk"])
+@pytest.mark.parametrize("normalisation", ["none", "standardise", "l2"])
+def test_results_do_not_depend_on_the_batch(kernel, pooling, normalisation):
+    net = network(kernel=kernel, pooling=pooling, normalisation=normalisation)
+    features, lengths = torch.randn(4, 12, 6), torch.tensor([12, 1, 5, 8])
+    features[1, 1:] = 1e6  # whatever lies in the padding
+    scores, cam = net(features, lengths)
+    for i, n in enumerate(lengths.tolist()):
+        alone_scores, alone_cam = net(features[i : i + 1, :n])
+        torch.testing.assert_close(scores[i], alone_scores[0])
+        torch.testing.assert_close(cam[i, :, :n], alone_cam[0])
+        assert cam[i, :, n:].abs().sum() == 0
+
+
+def test_average_pooled_cam_is_the_score():
+    scores, cam = network()(torch.randn(2, 7, 6))
+    torch.testing.assert_close(cam.mean(dim=2), scores)
+
+
+def test_standardised_input_equals_raw_input_standardised_by_hand():
+    standardised, raw = network(normalisation="standardise"), network()
+    x = torch.randn(1, 4, 6)
+    torch.testing.assert_close(standardised(x)[0], raw((x - raw.feature_mean) / raw.feature_std)[0])
+
+
+def test_l2_ignores_the_length_of_a_feature():
+    net, x = network(normalisation="l2"), torch.randn(1, 4, 6)
+    torch.testing.assert_close(net(x)[0], net(x * 7)[0])
+
+
+def test_statistics_travel_in_the_state_dict():
+    assert {"feature_mean", "feature_std"} <= set(network().state_dict())
+
+
+def test_probabilities():
+    scores = torch.tensor([[0.0, 0.0, 0.0]])
+    torch.testing.assert_close(network().probabilities(scores), torch.full((1, 3), 1 / 3))
+    torch.testing.assert_close(network(classification="sigmoid").probabilities(scores), torch.full((1, 3), 0.5))
+
+
+def test_dropout_only_while_training():
+    net, x = network(dropout=0.5), torch.randn(1, 50, 6)
+    assert torch.equal(net(x)[0], net(x)[0])
+    net.train()
+    assert not torch.equal(net(x)[0], net(x)[0])
+
+
+def test_half_precision_features():
+    net, x = network(), torch.randn(1, 4, 6).half()
+    torch.testing.assert_close(net(x)[0], net(x.float())[0])
+
+
+def test_length_mask():
+    assert length_mask(torch.tensor([2, 0]), 3).tolist() == [[True, True, False], [False] * 3]
+
+
+@pytest.mark.parametrize(("changes", "message"), [
+    ({"kernel": 2}, "kernel must be odd.*got 2"),
+    ({"num_classes": 0}, "positive sizes"),
+    ({"normalisation": "whiten"}, "whiten.*none, standardise, l2"),
+    ({"classification": "hinge"}, "hinge.*softmax, sigmoid"),
+])  # fmt: skip
+def test_bad_configurations(changes, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(SMALL, **changes)
+
+
+def test_config_round_trip():
+    assert TemporalConfig(**SMALL.to_dict()) == SMALL

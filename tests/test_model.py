@@ -1,0 +1,96 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from hasvideo.errors import HasvideoError, UsageError
+from hasvideo.model import Model, load_checkpoint, save_model
+from hasvideo.networks.temporal import TemporalConfig, TemporalNetwork
+from hasvideo.types import IntervalRule, TimeGrid
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    network = TemporalNetwork(TemporalConfig(in_channels=4, num_classes=3, channels=5, kernel=3, pooling="max"))
+    network.feature_mean.normal_()
+    return Model(
+        "tiny", ("wave", "none", "naïve “hug”"), "i3d", "ab" * 32, TimeGrid(25, 16, 8, -4), network.eval(),
+        IntervalRule(0.2, "minmax", 0.5, 0.1), 0.05, "none",
+    )  # fmt: skip
+
+
+def test_round_trip(model, tmp_path):
+    path = tmp_path / "my model.ckpt"
+    save_model(model, path)
+    loaded = load_checkpoint(path)
+    for field in dataclasses.fields(Model):
+        if field.name not in ("network", "name"):
+            assert getattr(loaded, field.name) == getattr(model, field.name)
+    assert loaded.name == str(path)
+    features = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float16)
+    for ours, theirs in zip(model.activations(features), loaded.activations(features), strict=True):
+        assert ours.label == theirs.label
+        assert ours.score == theirs.score
+        np.testing.assert_array_equal(ours.cam, theirs.cam)
+    assert [p.name for p in tmp_path.iterdir()] == ["my model.ckpt"]
+
+
+def test_activations_fall_and_leave_out_the_background(model):
+    activations = model.activations(np.ones((6, 4), np.float32))
+    assert {a.label for a in activations} == {"wave", "naïve “hug”"}
+    assert activations[0].score >= activations[1].score
+    assert all(a.cam.shape == (6,) and a.cam.dtype == np.float32 for a in activations)
+    assert all(a.cam.max() > 0 or a.cam.min() < 0 for a in activations)
+
+
+def test_activations_are_the_same_when_training_left_the_network_in_train_mode(model):
+    features = np.ones((6, 4), np.float32)
+    before = model.activations(features)
+    model.network.train()
+    assert [a.score for a in model.activations(features)] == [a.score for a in before]
+
+
+@pytest.mark.parametrize("shape", [(0, 4), (5, 3), (4,), (1, 5, 4)])
+def test_wrong_features(model, shape):
+    with pytest.raises(HasvideoError, match=r"tiny takes features \(T, 4\)"):
+        model.activations(np.zeros(shape, np.float32))
+
+
+def test_wrong_number_of_classes(model):
+    with pytest.raises(HasvideoError, match="2 class names for a network of 3 outputs"):
+        dataclasses.replace(model, classes=("a", "b"))
+    with pytest.raises(HasvideoError, match="twice"):
+        dataclasses.replace(model, classes=("a", "b", "a"))
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(UsageError, match=r"no model file .*absent\.ckpt"):
+        load_checkpoint(tmp_path / "absent.ckpt")
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint at all", b"\xff" * 64])
+def test_not_a_checkpoint(content, tmp_path):
+    path = tmp_path / "x.ckpt"
+    path.write_bytes(content)
+    with pytest.raises(HasvideoError, match=r"x\.ckpt is not a hasvideo checkpoint"):
+        load_checkpoint(path)
+
+
+def test_cut_checkpoint(model, tmp_path):
+    path = tmp_path / "x.ckpt"
+    save_model(model, path)
+    for share in (0.1, 0.5, 0.99):
+        cut = tmp_path / "cut.ckpt"
+        cut.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+        with pytest.raises(HasvideoError, match="is not a hasvideo checkpoint"):
+            load_checkpoint(cut)
+
+
+def test_foreign_safetensors(tmp_path):
+    path = tmp_path / "foreign.safetensors"
+    save_file({"weight": torch.zeros(2)}, path)
+    with pytest.raises(HasvideoError, match="is not a hasvideo checkpoint"):
+        load_checkpoint(path)
