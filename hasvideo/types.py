@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,6 +62,10 @@ class TimeGrid:
     def step(self) -> float:
         """Seconds from one feature to the next."""
         return self.stride / self.fps
+
+    def count(self, frames: int) -> int:
+        """Features of a sequence of ``frames`` frames: those whose centre lies inside it, at least one."""
+        return max(1, math.ceil((frames - self.offset - self.window / 2) / self.stride))
 
     def centers(self, length: int) -> np.ndarray:
         """Centre of each of the first ``length`` features, seconds, float64 ``(length,)``."""

