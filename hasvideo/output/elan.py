@@ -1,0 +1,53 @@
+"""ELAN (.eaf): correct the found intervals by hand in the annotation tool of linguists and behaviour researchers."""
+
+from __future__ import annotations
+
+import mimetypes
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hasvideo.output.base import WriteOptions, Writer, chronological, labels, one_line, relative_path, write_unicode
+from hasvideo.types import Detections
+
+if TYPE_CHECKING:
+    from pympi import Eaf
+
+
+class ElanWriter(Writer):
+    """One tier a class, its annotations in milliseconds with the score as text, and the video linked.
+
+    ELAN first looks for the video where it was, then, by the relative link, beside or around the .eaf file: move the
+    two together and the link holds.
+    """
+
+    suffixes = (".eaf",)
+    purpose = "annotations for ELAN, one tier a class"
+
+    def write(self, detections: Detections, paths: Sequence[Path], options: WriteOptions) -> None:
+        """Write ``<video>.eaf``."""
+        from pympi import Eaf
+        from pympi.Elan import to_string
+
+        eaf = Eaf(author="hasvideo")
+        eaf.remove_tier("default")
+        _link_video(eaf, detections.info.path, paths[0].parent)
+        for label in labels(detections):
+            eaf.add_tier(_tier(label))
+        for interval in chronological(detections.intervals):
+            start = round(interval.start * 1000)
+            end = max(round(interval.end * 1000), start + 1)
+            eaf.add_annotation(_tier(interval.label), start, end, f"{interval.score:.3f}")
+        # pympi's own to_file() is not atomic, and renames a file that is already there.
+        write_unicode(paths[0], '<?xml version="1.0" encoding="UTF-8"?>\n' + to_string(eaf))
+
+
+def _tier(label: str) -> str:
+    return one_line(label) or "unnamed"
+
+
+def _link_video(eaf: Eaf, video: Path, folder: Path) -> None:
+    # ELAN itself writes these paths unquoted.
+    mimetype = mimetypes.guess_type(video.name)[0] or "unknown"
+    absolute = f"file:///{one_line(video.absolute().as_posix()).lstrip('/')}"
+    eaf.add_linked_file(absolute, relpath=one_line(relative_path(video, folder)), mimetype=mimetype)

@@ -1,0 +1,96 @@
+"""Label Studio: a task with the found intervals as predictions on a video timeline, ready to be corrected.
+
+How to import (the files of a video called ``clip``):
+
+1. Let Label Studio serve the folder of your videos: start it with
+   ``LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT=/folder/of/videos``
+   and add that folder as local storage of the project. Videos served elsewhere work too: give their address as
+   ``labelstudio_prefix``, for example ``https://example.org/videos/``.
+2. Settings > Labeling Interface > Code: paste ``clip.labelstudio.xml``. For several videos in one project, list the
+   labels of all of them (:func:`labeling_config`).
+3. Import ``clip.labelstudio.json``.
+
+Label Studio counts frames from 1, both ends of a range belong to it, and it turns frames to seconds with the
+``frameRate`` of its Video tag, which would be 24 if nothing else were said: so each task carries the video's own
+average frame rate, which the tag refers to as ``$fps``. On files of variable frame rate the browser's frames drift
+from any constant rate; re-encode those to a constant one first.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import quoteattr
+
+from hasvideo.output.base import WriteOptions, Writer, chronological, labels, one_line, url_path, write_unicode
+from hasvideo.output.palette import color
+from hasvideo.types import Detections, Interval, VideoInfo
+
+_CONFIG = """\
+<View>
+  <Video name="video" value="$video" frameRate="$fps" timelineHeight="120"/>
+  <TimelineLabels name="actions" toName="video">
+{labels}
+  </TimelineLabels>
+</View>
+"""
+
+
+class LabelStudioWriter(Writer):
+    """A task JSON with predictions, and the labeling configuration that it needs."""
+
+    suffixes = (".labelstudio.json", ".labelstudio.xml")
+    purpose = "task with predictions for Label Studio, and its labeling config"
+
+    def write(self, detections: Detections, paths: Sequence[Path], options: WriteOptions) -> None:
+        """Write ``<video>.labelstudio.json`` and ``<video>.labelstudio.xml``."""
+        task = _task(detections, options.labelstudio_prefix)
+        write_unicode(paths[1], labeling_config(labels(detections)))
+        write_unicode(paths[0], json.dumps([task], ensure_ascii=False, indent=1, default=float) + "\n")
+
+
+def labeling_config(names: Iterable[str]) -> str:
+    """Label Studio's labeling interface (XML) for a timeline with these labels."""
+    lines = [f'    <Label value={quoteattr(one_line(name))} background="{color(i)}"/>' for i, name in enumerate(names)]
+    return _CONFIG.format(labels="\n".join(lines))
+
+
+def frame_range(interval: Interval, info: VideoInfo) -> tuple[int, int]:
+    """First and last frame of an interval, counted from 1, both included: those whose middle lies in it.
+
+    Frame ``n`` is shown from ``(n - 1) / fps`` to ``n / fps`` seconds. An interval shorter than a frame gets the one
+    that it starts in.
+    """
+    total = max(math.ceil(info.duration * info.fps - 1e-6), 1)
+    start = min(math.floor(interval.start * info.fps + 0.5) + 1, total)
+    end = min(math.floor(interval.end * info.fps + 0.5), total)
+    return start, max(start, end)
+
+
+def _task(detections: Detections, prefix: str) -> dict[str, Any]:
+    info = detections.info
+    return {
+        "data": {"video": prefix + url_path(info.path.name), "fps": info.fps, "duration": info.duration},
+        "predictions": [
+            {
+                "model_version": one_line(detections.model) or "hasvideo",
+                "score": max((i.score for i in detections.intervals), default=0.0),
+                "result": [_region(n, i, info) for n, i in enumerate(chronological(detections.intervals))],
+            }
+        ],
+    }
+
+
+def _region(number: int, interval: Interval, info: VideoInfo) -> dict[str, Any]:
+    start, end = frame_range(interval, info)
+    return {
+        "id": f"interval{number}",
+        "type": "timelinelabels",
+        "from_name": "actions",
+        "to_name": "video",
+        "score": interval.score,
+        "value": {"ranges": [{"start": start, "end": end}], "timelinelabels": [one_line(interval.label)]},
+    }

@@ -1,0 +1,183 @@
+"""The picture of a result: each class's activation over time, what counts as an action, and frames to match."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hasvideo.files import atomic_path
+from hasvideo.output.base import Thumbnail, WriteOptions, Writer, labels, one_line
+from hasvideo.output.palette import color
+from hasvideo.output.tables import clock, describe_rule
+from hasvideo.types import Activation, Detections, IntervalRule
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MAX_ROWS = 60
+"""Classes in one picture; the picture says how many it leaves out beyond that."""
+
+_WIDTH, _SIDE, _HEADER, _FOOTER = 10.0, 0.4, 0.95, 0.55  # inches
+_INK, _MUTED, _LINE = "#1f2328", "#5b626a", "#c9ced4"
+# Tried in this order for each glyph; those that are not installed are left out.
+_FONTS = ("DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "Arial Unicode MS", "PingFang SC",
+          "Microsoft YaHei", "Noto Sans Devanagari", "Noto Sans Arabic", "Noto Emoji", "Symbola")  # fmt: skip
+_TICK_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
+
+
+class PngWriter(Writer):
+    """The plot as a bitmap, 1500 pixels wide."""
+
+    suffixes = (".png",)
+    purpose = "plot of the activations, with thumbnails"
+
+    def write(self, detections: Detections, paths: Sequence[Path], options: WriteOptions) -> None:
+        """Write ``<video>.png``."""
+        plot(detections, paths[0], options.thumbnails)
+
+
+def plot(detections: Detections, path: Path, thumbnails: Sequence[Thumbnail] = ()) -> None:
+    """Draw the temporal activations of every class into a file; its suffix says the format (png, svg, pdf).
+
+    A row is a class: its activation over time, a dashed line where the threshold cuts, and the intervals shaded.
+
+    Args:
+        detections: what was found in the video.
+        path: where the picture goes.
+        thumbnails: frames for a strip under the time axis: ``(seconds, uint8 (H, W, 3))``; those nearest to the
+            middle of each place of the strip are shown.
+
+    Raises:
+        HasvideoError: the file cannot be written.
+    """
+    # Without dates, the same result gives the same bytes.
+    undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+    with atomic_path(path) as temporary, _style():
+        draw(detections, thumbnails).savefig(temporary, dpi=150, metadata=undated.get(Path(path).suffix.lower()))
+
+
+def draw(detections: Detections, thumbnails: Sequence[Thumbnail] = ()) -> Figure:
+    """The picture of :func:`plot` as a matplotlib figure, to show in a notebook or change."""
+    from matplotlib.figure import Figure
+
+    names = labels(detections)
+    shown = names[:MAX_ROWS]
+    row = 0.9 if len(shown) <= 8 else 0.7
+    strip = _strip_height(thumbnails)
+    height = _HEADER + row * max(len(shown), 1) + _FOOTER + strip
+    figure = Figure(figsize=(_WIDTH, height), facecolor="white")
+    _draw_header(figure, detections, len(names) - len(shown))
+    activations = {a.label: a for a in detections.activations}
+    for index, label in enumerate(shown):
+        axes = _add_axes(figure, _HEADER + row * index + 0.3, row - 0.3)
+        _draw_row(axes, detections, label, activations.get(label), color(index))
+    _draw_time_axis(figure, _HEADER + row * max(len(shown), 1), detections.info.duration)
+    if strip:
+        _draw_strip(figure, height - strip - 0.08, strip, thumbnails, detections.info.duration)
+    return figure
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    """The user's matplotlibrc (TeX, dark style...) must not change the picture, nor the picture their settings."""
+    import warnings
+
+    import matplotlib.style
+    from matplotlib.font_manager import fontManager
+
+    fonts = [name for name in _FONTS if name in set(fontManager.get_font_names())] or ["sans-serif"]
+    changes: dict[str, Any] = {"font.family": fonts, "font.size": 12, "svg.hashsalt": "hasvideo"}
+    with matplotlib.style.context(["default", changes]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from (current )?font")
+        yield
+
+
+def _add_axes(figure: Figure, top: float, height: float) -> Axes:
+    """Axes over the figure's width, ``top`` and ``height`` in inches from its upper edge."""
+    width, total = figure.get_size_inches()
+    return figure.add_axes((_SIDE / width, 1 - (top + height) / total, 1 - 2 * _SIDE / width, height / total))
+
+
+def _text(target: Figure | Axes, x: float, y: float, text: str, **style: Any) -> None:
+    # Labels are text, not formulas: "$5 & $6" stays itself.
+    target.text(x, y, one_line(text), parse_math=False, **style)
+
+
+def _draw_header(figure: Figure, detections: Detections, left_out: int) -> None:
+    width, total = figure.get_size_inches()
+    left = _SIDE / width
+    found = len(detections.intervals)
+    facts = [f"{found} interval{'' if found == 1 else 's'}", describe_rule(detections.rule), detections.model]
+    facts += [f"{left_out} more classes not shown"] if left_out else []
+    _text(figure, left, 1 - 0.40 / total, detections.video, size=16, weight="bold", color=_INK)
+    _text(figure, left, 1 - 0.68 / total, "  ·  ".join(filter(None, facts)), size=11, color=_MUTED)
+
+
+def _draw_row(axes: Axes, detections: Detections, label: str, activation: Activation | None, shade: str) -> None:
+    duration = max(detections.info.duration, 1e-3)
+    axes.set(xlim=(0, duration), ylim=(0, 1))
+    axes.set_axis_off()
+    for interval in (i for i in detections.intervals if i.label == label):
+        axes.axvspan(interval.start, interval.end, color=shade, alpha=0.35, linewidth=0)
+        axes.plot([interval.start, interval.end], [0, 0], color=shade, linewidth=5, solid_capstyle="butt")
+    if activation is not None and len(activation.cam):
+        _draw_curve(axes, activation, detections.edges, detections.rule)
+    axes.plot([0, duration], [0, 0], color=_LINE, linewidth=1, zorder=1, clip_on=False)
+    style = {"transform": axes.transAxes, "va": "bottom"}
+    _text(axes, 0, 1.06, label, size=12, weight="bold", color=_INK, **style)
+    if activation is not None:
+        _text(axes, 1, 1.06, f"{activation.score:.2f}", size=12, color=_MUTED, ha="right", **style)
+
+
+def _draw_curve(axes: Axes, activation: Activation, edges: np.ndarray, rule: IntervalRule) -> None:
+    """The activation between 0 (or its minimum, if that is lower) and its maximum, as tall as the row."""
+    cam = activation.cam.astype(float)
+    low, high = min(cam.min(), 0.0), cam.max()
+    if high <= low:
+        return
+    cut = rule.threshold * high if rule.mode == "max" else cam.min() + rule.threshold * (high - cam.min())
+    axes.stairs((cam - low) / (high - low), edges, color=_INK, linewidth=1.2, baseline=None, clip_on=False)
+    axes.axhline((cut - low) / (high - low), color=_MUTED, linewidth=1, linestyle=(0, (4, 3)))
+
+
+def _draw_time_axis(figure: Figure, top: float, duration: float) -> None:
+    axes = _add_axes(figure, top, 0.001)
+    axes.set(xlim=(0, max(duration, 1e-3)), yticks=[])
+    step = next((s for s in _TICK_STEPS if duration / s <= 10), _TICK_STEPS[-1])
+    ticks = np.arange(0, duration + 1e-9, step)
+    axes.set_xticks(ticks, [_tick_label(t, step, duration) for t in ticks])
+    axes.tick_params(axis="x", length=5, color=_MUTED, labelcolor=_MUTED, labelsize=12)
+    axes.spines[:].set_visible(False)
+
+
+def _tick_label(seconds: float, step: float, duration: float) -> str:
+    if duration >= 60:
+        return clock(seconds)
+    return f"{seconds:.1f} s" if step < 1 else f"{seconds:.0f} s"
+
+
+def _strip_height(thumbnails: Sequence[Thumbnail]) -> float:
+    """Inches for the film strip: at least six frames across, at most an inch and a half high."""
+    if not thumbnails:
+        return 0.0
+    height, width = thumbnails[0][1].shape[:2]
+    return float(min((_WIDTH - 2 * _SIDE) / 8 * height / width, 1.5))
+
+
+def _draw_strip(figure: Figure, top: float, height: float, thumbnails: Sequence[Thumbnail], duration: float) -> None:
+    pixels_high, pixels_wide = thumbnails[0][1].shape[:2]
+    axes = _add_axes(figure, top, height)
+    across = axes.get_window_extent().width / axes.get_window_extent().height
+    places = max(int(across * pixels_high / pixels_wide), 1)
+    axes.set(xlim=(0, across), ylim=(0, 1))
+    axes.set_axis_off()
+    times = np.array([time for time, _ in thumbnails])
+    for place in range(places):
+        nearest = int(np.abs(times - (place + 0.5) / places * duration).argmin())
+        left, right = (across * (place + side) / places for side in (0.01, 0.99))
+        axes.imshow(thumbnails[nearest][1], extent=(left, right, 0, 1), aspect="auto", interpolation="antialiased")

@@ -1,0 +1,118 @@
+"""Subtitles (srt, vtt, ass): watch the video in any player with the found actions written on it.
+
+Characters that a format would take for markup are kept readable: WebVTT has character references for them; SRT and
+ASS have no escape that every player honours, so there they become full-width forms (NFKC maps them back).
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hasvideo.output.base import WriteOptions, Writer, chronological, labels, one_line, write_unicode
+from hasvideo.output.palette import color
+from hasvideo.types import Detections, Interval
+
+if TYPE_CHECKING:
+    from pysubs2 import SSAFile
+
+_FULL_WIDTH = str.maketrans({c: chr(ord(c) + 0xFEE0) for c in "{}\\<>"})
+
+
+class SrtWriter(Writer):
+    """SubRip. Many players draw simultaneous cues over each other, so a cue lists all actions of its moment."""
+
+    suffixes = (".srt",)
+    purpose = "subtitles for any player"
+
+    def write(self, detections: Detections, paths: Sequence[Path], options: WriteOptions) -> None:
+        """Write ``<video>.srt``."""
+        cues = [
+            (start, end, "\\N".join(_caption(i).translate(_FULL_WIDTH) for i in intervals))
+            for start, end, intervals in _moments(detections.intervals)
+        ]
+        write_unicode(paths[0], _subtitles(cues).to_string("srt", keep_ssa_tags=True))
+
+
+class VttWriter(Writer):
+    """WebVTT, for HTML ``<track>``: a cue an interval; browsers stack simultaneous cues."""
+
+    suffixes = (".vtt",)
+    purpose = "subtitles for web pages"
+
+    def write(self, detections: Detections, paths: Sequence[Path], options: WriteOptions) -> None:
+        """Write ``<video>.vtt``."""
+        cues = [(*_milliseconds(i), _vtt_escape(_caption(i))) for i in chronological(detections.intervals)]
+        write_unicode(paths[0], _subtitles(cues).to_string("vtt", keep_ssa_tags=True))
+
+
+class AssWriter(Writer):
+    """Advanced SubStation: an event an interval, a style (colour) a class; players stack simultaneous events."""
+
+    suffixes = (".ass",)
+    purpose = "coloured subtitles, for mpv, VLC and Aegisub"
+
+    def write(self, detections: Detections, paths: Sequence[Path], options: WriteOptions) -> None:
+        """Write ``<video>.ass``."""
+        names = labels(detections)
+        intervals = chronological(detections.intervals)
+        subtitles = _subtitles((*_milliseconds(i), _caption(i).translate(_FULL_WIDTH)) for i in intervals)
+        for event, interval in zip(subtitles.events, intervals, strict=True):
+            event.style = f"class{names.index(interval.label) + 1}"
+        _add_styles(subtitles, len(names), detections.info.width, detections.info.height)
+        write_unicode(paths[0], subtitles.to_string("ass", header_notice="hasvideo"))
+
+
+def _caption(interval: Interval) -> str:
+    return f"{one_line(interval.label)} {interval.score:.2f}"
+
+
+def _vtt_escape(text: str) -> str:
+    # pysubs2 would take \N, \n and \h for SubStation's white space.
+    return html.escape(text, quote=False).replace("\\", "&#92;")
+
+
+def _milliseconds(interval: Interval) -> tuple[int, int]:
+    start = round(interval.start * 1000)
+    return start, max(round(interval.end * 1000), start + 1)
+
+
+def _moments(intervals: Sequence[Interval]) -> Iterator[tuple[int, int, list[Interval]]]:
+    """Cut time wherever the set of running actions changes: ``(start ms, end ms, the actions)`` of each piece."""
+    waiting = [(*_milliseconds(i), i) for i in reversed(chronological(intervals))]
+    borders = sorted({time for start, end, _ in waiting for time in (start, end)})
+    running: list[tuple[int, int, Interval]] = []
+    for start, end in pairwise(borders):
+        running = [span for span in running if span[1] > start]
+        while waiting and waiting[-1][0] <= start:
+            running.append(waiting.pop())
+        if running:
+            yield start, end, [interval for _, _, interval in running]
+
+
+def _subtitles(cues: Iterable[tuple[int, int, str]]) -> SSAFile:
+    from pysubs2 import SSAEvent, SSAFile
+
+    subtitles = SSAFile()
+    subtitles.events = [SSAEvent(start=start, end=end, text=text) for start, end, text in cues]
+    return subtitles
+
+
+def _add_styles(subtitles: SSAFile, classes: int, width: int, height: int) -> None:
+    from pysubs2 import Color, SSAStyle
+
+    subtitles.info.update({"PlayResX": str(width), "PlayResY": str(height), "ScaledBorderAndShadow": "yes"})
+    for index in range(classes):
+        red, green, blue = bytes.fromhex(color(index)[1:])
+        # A light outline behind the palette's mid-tones reads on bright and dark video alike.
+        subtitles.styles[f"class{index + 1}"] = SSAStyle(
+            fontsize=max(round(height / 18), 8),
+            bold=True,
+            primarycolor=Color(red, green, blue),
+            outlinecolor=Color(255, 255, 255),
+            outline=max(height / 360, 1.0),
+            shadow=0.0,
+        )

@@ -1,0 +1,121 @@
+"""Rows of intervals: the table on standard output, CSV, and ActivityNet's submission JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+
+from hasvideo.output.base import WriteOptions, Writer, chronological, one_line, write_unicode
+from hasvideo.types import Detections, IntervalRule
+
+
+class JsonWriter(Writer):
+    """ActivityNet submission JSON with one video; times in seconds, intervals by falling score."""
+
+    suffixes = (".json",)
+    purpose = "ActivityNet submission, read by hasvideo evaluate"
+
+    def write(self, detections: Detections, paths: Sequence[Path], options: WriteOptions) -> None:
+        """Write ``<video>.json``."""
+        write_results_json([detections], paths[0])
+
+
+class CsvWriter(Writer):
+    """``video,start,end,label,score``: seconds to the millisecond, intervals by falling score."""
+
+    suffixes = (".csv",)
+    purpose = "spreadsheet: video,start,end,label,score"
+
+    def write(self, detections: Detections, paths: Sequence[Path], options: WriteOptions) -> None:
+        """Write ``<video>.csv``."""
+        text = io.StringIO()
+        rows = csv.writer(text, lineterminator="\n")
+        rows.writerow(["video", "start", "end", "label", "score"])
+        for i in detections.intervals:
+            rows.writerow([detections.video, f"{i.start:.3f}", f"{i.end:.3f}", i.label, f"{i.score:.6g}"])
+        write_unicode(paths[0], text.getvalue())
+
+
+def write_results_json(detections: Sequence[Detections], path: Path) -> None:
+    """Write any number of videos as one ActivityNet submission: ``{"version", "results", "external_data"}``.
+
+    Raises:
+        HasvideoError: the file cannot be written.
+    """
+    submission = {
+        "version": "VERSION 1.3",
+        "results": {d.video: d.to_results() for d in detections},
+        "external_data": {"details": "; ".join(dict.fromkeys(map(_provenance, detections)))},
+    }
+    write_unicode(path, json.dumps(submission, ensure_ascii=False, indent=1, allow_nan=False, default=float) + "\n")
+
+
+def describe_rule(rule: IntervalRule) -> str:
+    """The rule in words: ``threshold 0.5 of max, merge gap 1 s, min duration 0.5 s``."""
+    parts = [f"threshold {rule.threshold:g} of {'max' if rule.mode == 'max' else 'min..max'}"]
+    parts += [f"merge gap {rule.merge_gap:g} s"] if rule.merge_gap else []
+    parts += [f"min duration {rule.min_duration:g} s"] if rule.min_duration else []
+    return ", ".join(parts)
+
+
+def table(detections: Detections) -> str:
+    """The intervals by time as aligned plain text: start and end in seconds, label, score.
+
+    Once an interval ends after a minute, a column with the same times as a player shows them follows the seconds.
+    Without intervals the text says so, and which class came closest.
+    """
+    intervals = chronological(detections.intervals)
+    if not intervals:
+        return _nothing_found(detections)
+    with_clock = max(i.end for i in intervals) >= 60
+    rows = [["start", "end", *(["at"] if with_clock else []), "label", "score"]]
+    for i in intervals:
+        at = [f"{clock(i.start)}-{clock(i.end)}"] if with_clock else []
+        rows.append([f"{i.start:.2f}", f"{i.end:.2f}", *at, one_line(i.label), f"{i.score:.3f}"])
+    return _aligned(rows, left=("at", "label"))
+
+
+def clock(seconds: float) -> str:
+    """``m:ss``, or ``h:mm:ss`` from an hour on, rounded to the second."""
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+def _nothing_found(detections: Detections) -> str:
+    if not detections.activations:
+        return "no action found"
+    best = max(detections.activations, key=lambda a: a.score)
+    return f"no action found (closest class: {one_line(best.label)}, probability {best.score:.3f})"
+
+
+def _aligned(rows: list[list[str]], left: Sequence[str]) -> str:
+    widths = [max(map(_display_width, column)) for column in zip(*rows, strict=True)]
+    is_left = [name in left for name in rows[0]]
+    lines = []
+    for row in rows:
+        cells = zip(row, widths, is_left, strict=True)
+        padded = [(cell + _pad(cell, w)) if to_left else (_pad(cell, w) + cell) for cell, w, to_left in cells]
+        lines.append("  ".join(padded).rstrip())
+    return "\n".join(lines)
+
+
+def _pad(cell: str, width: int) -> str:
+    return " " * (width - _display_width(cell))
+
+
+def _display_width(text: str) -> int:
+    """Columns that a terminal needs: East Asian characters and emoji take two, combining marks none."""
+    return sum(
+        0 if unicodedata.category(c) in ("Mn", "Me", "Cf") else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        for c in text
+    )
+
+
+def _provenance(detections: Detections) -> str:
+    model = f"model {detections.model}, " if detections.model else ""
+    return model + describe_rule(detections.rule)
