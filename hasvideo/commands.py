@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -42,6 +43,7 @@ class CommandParser(ArgumentParser):
 def run(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] | None = None) -> NoReturn:
     """Run a command's ``main(argv)`` and exit: 0 done, 1 failed work, 2 wrong usage, 130 interrupted."""
     name = Path(sys.argv[0]).stem
+    warnings.formatwarning = _one_line_warning
     try:
         sys.exit(main(argv) or 0)
     except UsageError as error:
@@ -54,6 +56,10 @@ def run(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] 
         sys.exit(1)
     except KeyboardInterrupt:
         fail(f"{name}: interrupted", 130)
+
+
+def _one_line_warning(message: Warning | str, *_: Any, **__: Any) -> str:
+    return f"hasvideo: warning: {' '.join(str(message).split())}\n"
 
 
 def fail(message: str, code: int) -> NoReturn:

@@ -57,7 +57,7 @@ def plot(detections: Detections, path: Path, thumbnails: Sequence[Thumbnail] = (
     """
     # Without dates, the same result gives the same bytes.
     undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
-    with atomic_path(path) as temporary, _style():
+    with atomic_path(path) as temporary, plain_style():
         draw(detections, thumbnails).savefig(temporary, dpi=150, metadata=undated.get(Path(path).suffix.lower()))
 
 
@@ -83,7 +83,7 @@ def draw(detections: Detections, thumbnails: Sequence[Thumbnail] = ()) -> Figure
 
 
 @contextmanager
-def _style() -> Iterator[None]:
+def plain_style() -> Iterator[None]:
     """The user's matplotlibrc (TeX, dark style...) must not change the picture, nor the picture their settings."""
     import warnings
 
