@@ -1,0 +1,424 @@
+"""Ground truth and detections: reading, checking and writing the canonical ActivityNet JSON files.
+
+Both formats are described in ``docs/formats.md``. Times are seconds. Whatever is wrong with a file is an error that
+names the file and the entry as one would reach it in the JSON, such as ``gt.json: database["v1"].annotations[3]``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hasvideo.errors import HasvideoError, UsageError
+from hasvideo.files import write_text
+from hasvideo.types import Detections
+
+AMBIGUOUS = "Ambiguous"
+"""Label of the THUMOS14 intervals that are neither right nor wrong to detect. It is never a class."""
+
+THUMOS14_CLASSES = {
+    "BaseballPitch": 7,
+    "BasketballDunk": 9,
+    "Billiards": 12,
+    "CleanAndJerk": 21,
+    "CliffDiving": 22,
+    "CricketBowling": 23,
+    "CricketShot": 24,
+    "Diving": 26,
+    "FrisbeeCatch": 31,
+    "GolfSwing": 33,
+    "HammerThrow": 36,
+    "HighJump": 40,
+    "JavelinThrow": 45,
+    "LongJump": 51,
+    "PoleVault": 68,
+    "Shotput": 79,
+    "SoccerPenalty": 85,
+    "TennisSwing": 92,
+    "ThrowDiscus": 93,
+    "VolleyballSpiking": 97,
+}
+"""The 20 detection classes of THUMOS14 and their official ids (``detclasslist.txt`` of the THUMOS Challenge 2014)."""
+
+_SUBSETS = {"train": "train", "training": "train", "val": "validation", "valid": "validation", "test": "test"}
+_SUBSETS |= {"validation": "validation", "testing": "test"}
+# The THUMOS14 validation videos are what everybody trains on, and files call their subset by either name.
+_STANDS_IN = {"train": "validation", "validation": "train"}
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One annotated action: its class, and ``start`` < ``end`` in seconds."""
+
+    label: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
+class AnnotatedVideo:
+    """What the ground truth says of one video.
+
+    Attributes:
+        subset: name of the subset, as the file spells it.
+        instances: in file order, which the ``thumos14`` protocol depends on.
+        duration: seconds; None where the file does not say.
+        fps: frames per second; None where the file does not say.
+    """
+
+    subset: str
+    instances: tuple[Instance, ...]
+    duration: float | None = None
+    fps: float | None = None
+
+    @property
+    def labels(self) -> list[str]:
+        """The classes that occur in the video, sorted, without ``Ambiguous``: its video-level labels."""
+        return sorted({i.label for i in self.instances} - {AMBIGUOUS})
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Many intervals of many videos as columns, N rows in file order: what the metrics work on.
+
+    Attributes:
+        videos: names of the videos, V of them; some may have no row.
+        labels: names of the classes, C of them.
+        video: index into ``videos``, int ``(N,)``.
+        label: index into ``labels``, int ``(N,)``.
+        start, end: seconds, float64 ``(N,)``.
+        score: higher is surer, float64 ``(N,)``; 1 for ground truth.
+        source: the file's name, for messages.
+    """
+
+    videos: tuple[str, ...]
+    labels: tuple[str, ...]
+    video: np.ndarray
+    label: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+    score: np.ndarray
+    source: str = ""
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    @classmethod
+    def from_rows(cls, videos: Iterable[str], rows: Sequence[Row], source: str) -> Segments:
+        """Build the columns from ``(video, label, start, end, score)`` rows; ``videos`` may name more than occur."""
+        names = tuple(dict.fromkeys([*videos, *(row[0] for row in rows)]))
+        labels = tuple(dict.fromkeys(row[1] for row in rows))
+        start, end, score = np.array([row[2:] for row in rows], dtype=np.float64).reshape(-1, 3).T
+        video_of, label_of = _positions(names), _positions(labels)
+        return cls(
+            names,
+            labels,
+            np.array([video_of[row[0]] for row in rows], dtype=np.int64),
+            np.array([label_of[row[1]] for row in rows], dtype=np.int64),
+            start,
+            end,
+            score,
+            source,
+        )
+
+
+Row = tuple[str, str, float, float, float]
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """The ground truth of a data set: its videos by name, in file order.
+
+    Attributes:
+        videos: what is known of each video.
+        source: the file's name, for messages.
+    """
+
+    videos: Mapping[str, AnnotatedVideo]
+    source: str = "ground truth"
+
+    @property
+    def labels(self) -> list[str]:
+        """The classes that occur, sorted, without ``Ambiguous``."""
+        return sorted({label for video in self.videos.values() for label in video.labels})
+
+    @property
+    def subsets(self) -> list[str]:
+        """Names of the subsets, as spelled, in order of appearance."""
+        return list(dict.fromkeys(video.subset for video in self.videos.values()))
+
+    def select(self, subset: str) -> Annotations:
+        """The videos of one subset.
+
+        Case does not matter, nor which of train/training, val/valid/validation, test/testing the file uses. A file
+        that has a train but no validation subset, or the reverse, answers to both names, with a warning: THUMOS14's
+        validation videos go by either.
+
+        Raises:
+            UsageError: there is no such subset.
+        """
+        by_name = {_canonical(name): name for name in self.subsets}
+        wanted = _canonical(subset)
+        if wanted not in by_name:
+            stand_in = _STANDS_IN.get(wanted, "")
+            if stand_in not in by_name:
+                known = ", ".join(map(repr, self.subsets)) or "none"
+                raise UsageError(f"{self.source} has no subset {subset!r}; it has: {known}")
+            warnings.warn(f"{self.source} has no subset {subset!r}; taking {by_name[stand_in]!r}", stacklevel=2)
+            wanted = stand_in
+        chosen = {name: video for name, video in self.videos.items() if _canonical(video.subset) == wanted}
+        return replace(self, videos=chosen)
+
+    def select_for_evaluation(self, subset: str | None = None) -> Annotations:
+        """The videos to score on: those of ``subset``, by default the only subset with instances, else ``test``.
+
+        Raises:
+            UsageError: there is no such subset, it has no instances, or the choice is not clear.
+        """
+        if subset is None:
+            filled = {_canonical(v.subset): v.subset for v in self.videos.values() if v.labels}
+            if len(filled) != 1 and "test" not in filled:
+                known = ", ".join(map(repr, filled.values())) or "none"
+                raise UsageError(f"{self.source}: say which subset to score on; subsets with instances: {known}")
+            subset = "test" if "test" in filled else next(iter(filled.values()))
+        chosen = self.select(subset)
+        if not chosen.labels:
+            raise UsageError(f"{self.source}: subset {subset!r} has no instances to score against")
+        return chosen
+
+    def segments(self) -> Segments:
+        """All instances as columns, ``Ambiguous`` ones included."""
+        rows = [(name, i.label, i.start, i.end, 1.0) for name, video in self.videos.items() for i in video.instances]
+        return Segments.from_rows(self.videos, rows, self.source)
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Per subset: ``videos``, ``instances`` (without ambiguous ones), ``ambiguous``, ``classes``."""
+        return {name: _count(self._named(name)) for name in self.subsets}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The canonical JSON object; :func:`parse_annotations` reads it back."""
+        return {
+            "version": "hasvideo",
+            "taxonomy": [],
+            "database": {name: _video_to_dict(video) for name, video in self.videos.items()},
+        }
+
+    def _named(self, subset: str) -> list[AnnotatedVideo]:
+        return [video for video in self.videos.values() if video.subset == subset]
+
+
+def load_annotations(path: str | Path) -> Annotations:
+    """Read a canonical ground-truth file.
+
+    Segments may be strings (``"18.6"``), ``duration`` and ``fps`` may be absent or null, other keys are ignored.
+
+    Raises:
+        HasvideoError: the file cannot be read, or an entry is wrong; the message names it.
+    """
+    return parse_annotations(load_json(path), str(path))
+
+
+def parse_annotations(data: Any, source: str = "ground truth") -> Annotations:
+    """Check a loaded ground-truth object (see :func:`load_annotations`); ``source`` names it in messages."""
+    database = _member(data, "database", "results", source, "a detections file; ground truth")
+    return Annotations({str(name): _parse_video(name, entry, source) for name, entry in database.items()}, source)
+
+
+def save_annotations(annotations: Annotations, path: str | Path) -> None:
+    """Write a canonical ground-truth file, whole or not at all."""
+    write_text(Path(path), json.dumps(annotations.to_dict(), indent=1, allow_nan=False) + "\n")
+
+
+def load_detections(path: str | Path) -> Segments:
+    """Read an ActivityNet submission file.
+
+    Raises:
+        HasvideoError: the file cannot be read, or an entry is wrong; the message names it.
+    """
+    return parse_detections(load_json(path), str(path))
+
+
+def parse_detections(data: Any, source: str = "detections") -> Segments:
+    """Check detections and put them into columns, keeping their order; ``source`` names them in messages.
+
+    Args:
+        data: a loaded submission ``{"results": {video: [{"label", "score", "segment"}]}}``, or what ``localize``
+            returns: one :class:`hasvideo.types.Detections` or an iterable of them.
+        source: name for messages.
+    """
+    if isinstance(data, Detections):
+        data = [data]
+    if isinstance(data, Iterable) and not isinstance(data, (Mapping, str)):
+        data = {"results": _by_video(data)}
+    results = _member(data, "results", "database", source, "a ground-truth file; detections")
+    try:
+        segments = _columns(results, source)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        _blame(results, source)
+        raise
+    good = np.isfinite(segments.start) & np.isfinite(segments.end) & np.isfinite(segments.score)
+    if not np.all(good & (segments.end > segments.start)):
+        _blame(results, source)
+    return segments
+
+
+def load_json(path: str | Path) -> Any:
+    """Read a JSON file of any content.
+
+    Raises:
+        HasvideoError: it is missing, a folder, not UTF-8 or not JSON; the message says where.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise HasvideoError(f"cannot read {path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise HasvideoError(f"{path} is not a JSON file: byte {error.start} is not UTF-8 text") from error
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise HasvideoError(f"{path} is not a JSON file: {error}") from error
+
+
+def parse_segment(value: Any, where: str) -> tuple[float, float]:
+    """``[start, end]`` as floats, seconds; numbers may be strings.
+
+    Raises:
+        HasvideoError: it is not two finite numbers with start < end; the message begins with ``where``.
+    """
+    if isinstance(value, (str, Mapping)) or not isinstance(value, Sequence) or len(value) != 2:
+        raise HasvideoError(f"{where}: segment {value!r} is not [start, end] in seconds")
+    start, end = (_number(number, "segment", where) for number in value)
+    if end <= start:
+        what = "has no length" if end == start else "is reversed"
+        raise HasvideoError(f"{where}: segment [{start:g}, {end:g}] {what}; the end must come after the start")
+    return start, end
+
+
+def _canonical(subset: str) -> str:
+    name = subset.strip().casefold()
+    return _SUBSETS.get(name, name)
+
+
+def _positions(names: Sequence[str]) -> dict[str, int]:
+    return {name: index for index, name in enumerate(names)}
+
+
+def _count(videos: Sequence[AnnotatedVideo]) -> dict[str, int]:
+    labels = Counter(i.label for video in videos for i in video.instances)
+    ambiguous = labels.pop(AMBIGUOUS, 0)
+    return {"videos": len(videos), "instances": labels.total(), "ambiguous": ambiguous, "classes": len(labels)}
+
+
+def _video_to_dict(video: AnnotatedVideo) -> dict[str, Any]:
+    known = {"subset": video.subset, "duration": video.duration, "fps": video.fps}
+    annotations = [{"label": i.label, "segment": [i.start, i.end]} for i in video.instances]
+    return {key: value for key, value in known.items() if value is not None} | {"annotations": annotations}
+
+
+def _member(data: Any, key: str, other: str, source: str, confusion: str) -> Mapping[str, Any]:
+    if isinstance(data, Mapping) and isinstance(data.get(key), Mapping):
+        return data[key]
+    if isinstance(data, Mapping) and other in data:
+        raise HasvideoError(f'{source} is {confusion} would have "{key}"')
+    raise HasvideoError(f'{source}: expected a JSON object with "{key}": {{video: ...}}; see docs/formats.md')
+
+
+def _parse_video(name: str, entry: Any, source: str) -> AnnotatedVideo:
+    where = f'{source}: database["{name}"]'
+    if not isinstance(entry, Mapping) or not isinstance(entry.get("subset"), str):
+        raise HasvideoError(f'{where} has no "subset", such as "train" or "test"')
+    items = entry.get("annotations", [])
+    if not isinstance(items, list):
+        raise HasvideoError(f"{where}.annotations is not a list")
+    return AnnotatedVideo(
+        entry["subset"],
+        tuple(_parse_instance(item, f"{where}.annotations[{i}]") for i, item in enumerate(items)),
+        _positive(entry, "duration", where),
+        _positive(entry, "fps", where),
+    )
+
+
+def _parse_instance(item: Any, where: str) -> Instance:
+    return Instance(_label(item, where), *parse_segment(item.get("segment"), where))
+
+
+def _label(item: Any, where: str) -> str:
+    if not isinstance(item, Mapping) or not isinstance(item.get("label"), str) or not item["label"]:
+        raise HasvideoError(f'{where} has no "label"')
+    return item["label"]
+
+
+def _number(value: Any, name: str, where: str) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise HasvideoError(f"{where}: {name} {value!r} is not a number") from None
+    if not math.isfinite(number):
+        raise HasvideoError(f"{where}: {name} {value!r} is not finite")
+    return number
+
+
+def _positive(entry: Mapping[str, Any], key: str, where: str) -> float | None:
+    if entry.get(key) is None:
+        return None
+    number = _number(entry[key], key, where)
+    if number <= 0:
+        raise HasvideoError(f"{where}: {key} {number:g} is not positive")
+    return number
+
+
+def _columns(results: Mapping[str, Any], source: str) -> Segments:
+    labels: dict[str, int] = {}
+    label = [labels.setdefault(item["label"], len(labels)) for items in results.values() for item in items]
+    score = np.array([item["score"] for items in results.values() for item in items], dtype=np.float64)
+    ends = np.array([item["segment"] for items in results.values() for item in items], dtype=np.float64)
+    start, end = ends.reshape(len(score), 2).T
+    if score.ndim != 1 or not all(isinstance(name, str) and name for name in labels):
+        raise ValueError("a score or a label of the wrong type")
+    return Segments(
+        tuple(map(str, results)),
+        tuple(labels),
+        np.repeat(np.arange(len(results)), [len(items) for items in results.values()]).astype(np.int64),
+        np.array(label, dtype=np.int64),
+        start,
+        end,
+        score,
+        source,
+    )
+
+
+def _blame(results: Mapping[str, Any], source: str) -> None:
+    """Raise the error of the first entry that is wrong: the bulk conversion knows only that there is one."""
+    for name, items in results.items():
+        where = f'{source}: results["{name}"]'
+        if not isinstance(items, list):
+            raise HasvideoError(f"{where} is not a list")
+        for i, item in enumerate(items):
+            _label(item, f"{where}[{i}]")
+            if "score" not in item:
+                raise HasvideoError(f'{where}[{i}] has no "score"')
+            _number(item["score"], "score", f"{where}[{i}]")
+            parse_segment(item.get("segment"), f"{where}[{i}]")
+
+
+def _by_video(detections: Iterable[Any]) -> dict[str, list[dict[str, Any]]]:
+    results: dict[str, list[dict[str, Any]]] = {}
+    for video in _checked(detections):
+        if video.video in results:
+            raise HasvideoError(f"detections: video {video.video!r} occurs twice")
+        results[video.video] = video.to_results()
+    return results
+
+
+def _checked(detections: Iterable[Any]) -> Iterator[Detections]:
+    for video in detections:
+        if not isinstance(video, Detections):
+            raise HasvideoError(f"detections: expected hasvideo.types.Detections, got {type(video).__name__}")
+        yield video
