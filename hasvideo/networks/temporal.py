@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hasvideo.cam import CamHead, Pooling
+from hasvideo.hiding import length_mask
 
 Normalisation = Literal["none", "standardise", "l2"]
 Classification = Literal["softmax", "sigmoid"]
@@ -102,11 +103,6 @@ class TemporalNetwork(nn.Module):
         if self.config.normalisation == "l2":
             return F.normalize(features, dim=-1)
         return features
-
-
-def length_mask(lengths: Tensor, size: int) -> Tensor:
-    """Bool ``(B, size)``: True on the first ``lengths[b]`` time steps of video b."""
-    return torch.arange(size, device=lengths.device) < lengths[:, None]
 
 
 def _blank(values: Tensor, mask: Tensor | None) -> Tensor:

@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 import torch
 
-from hasvideo.networks.temporal import TemporalConfig, TemporalNetwork, length_mask
+from hasvideo.networks.temporal import TemporalConfig, TemporalNetwork
 
 SMALL = TemporalConfig(in_channels=6, num_classes=3, channels=5)
 
@@ -74,10 +74,6 @@ def test_dropout_only_while_training():
 def test_half_precision_features():
     net, x = network(), torch.randn(1, 4, 6).half()
     torch.testing.assert_close(net(x)[0], net(x.float())[0])
-
-
-def test_length_mask():
-    assert length_mask(torch.tensor([2, 0]), 3).tolist() == [[True, True, False], [False] * 3]
 
 
 @pytest.mark.parametrize(("changes", "message"), [
