@@ -65,9 +65,11 @@ def frame_range(interval: Interval, info: VideoInfo) -> tuple[int, int]:
     that it starts in.
     """
     total = max(math.ceil(info.duration * info.fps - 1e-6), 1)
-    start = min(math.floor(interval.start * info.fps + 0.5) + 1, total)
-    end = min(math.floor(interval.end * info.fps + 0.5), total)
-    return start, max(start, end)
+    first = math.floor(interval.start * info.fps + 0.5) + 1
+    last = math.floor(interval.end * info.fps + 0.5)
+    if last < first:
+        first = last = math.floor(interval.start * info.fps) + 1
+    return min(first, total), min(last, total)
 
 
 def _task(detections: Detections, prefix: str) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def _content_policy(style: str, script: str) -> str:
     hashes = [base64.b64encode(hashlib.sha256(code.encode()).digest()).decode() for code in (style, script)]
     return (
         f"default-src 'none'; style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}'; "
-        "media-src 'self' file: data:; base-uri 'none'; form-action 'none'"
+        "media-src 'self' file: data:; img-src data:; base-uri 'none'; form-action 'none'"
     )
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hasvideo.errors import UsageError
 from hasvideo.files import atomic_path
 from hasvideo.output.base import Thumbnail, WriteOptions, Writer, labels, one_line
 from hasvideo.output.palette import color
-from hasvideo.output.tables import clock, describe_rule
+from hasvideo.output.tables import clock, describe_rule, display_width
 from hasvideo.types import Activation, Detections, IntervalRule
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 MAX_ROWS = 60
 """Classes in one picture; the picture says how many it leaves out beyond that."""
 
-_WIDTH, _SIDE, _HEADER, _FOOTER = 10.0, 0.4, 0.95, 0.55  # inches
+_WIDTH, _SIDE, _HEADER, _FOOTER = 10.0, 0.4, 0.9, 0.55  # inches
 _INK, _MUTED, _LINE = "#1f2328", "#5b626a", "#c9ced4"
 # Tried in this order for each glyph; those that are not installed are left out.
 _FONTS = ("DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "Arial Unicode MS", "PingFang SC",
@@ -53,12 +54,26 @@ def plot(detections: Detections, path: Path, thumbnails: Sequence[Thumbnail] = (
             middle of each place of the strip are shown.
 
     Raises:
+        UsageError: the suffix is none of the above.
         HasvideoError: the file cannot be written.
     """
+    save_figure(path, lambda: draw(detections, thumbnails))
+
+
+def save_figure(path: Path, draw: Callable[[], Figure], dpi: int = 150) -> None:
+    """Draw in the plain style and write the figure, whole or not at all; the suffix says the format (png, svg, pdf).
+
+    Raises:
+        UsageError: the suffix is none of the above.
+        HasvideoError: the file cannot be written.
+    """
+    suffix = Path(path).suffix.lower()
     # Without dates, the same result gives the same bytes.
-    undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
-    with atomic_path(path) as temporary, plain_style():
-        draw(detections, thumbnails).savefig(temporary, dpi=150, metadata=undated.get(Path(path).suffix.lower()))
+    metadata: dict[str, dict[str, Any]] = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+    if suffix not in metadata:
+        raise UsageError(f"cannot draw into {path}: the name must end in {', '.join(metadata)}")
+    with plain_style(), atomic_path(path) as temporary:
+        draw().savefig(temporary, dpi=dpi, metadata=metadata[suffix])
 
 
 def draw(detections: Detections, thumbnails: Sequence[Thumbnail] = ()) -> Figure:
@@ -76,6 +91,9 @@ def draw(detections: Detections, thumbnails: Sequence[Thumbnail] = ()) -> Figure
     for index, label in enumerate(shown):
         axes = _add_axes(figure, _HEADER + row * index + 0.3, row - 0.3)
         _draw_row(axes, detections, label, activations.get(label), color(index))
+        if label in activations:
+            caption = "class probability " if index == 0 else ""
+            _draw_probability(axes, f"{caption}{activations[label].score:.2f}")
     _draw_time_axis(figure, _HEADER + row * max(len(shown), 1), detections.info.duration)
     if strip:
         _draw_strip(figure, height - strip - 0.08, strip, thumbnails, detections.info.duration)
@@ -103,9 +121,12 @@ def _add_axes(figure: Figure, top: float, height: float) -> Axes:
     return figure.add_axes((_SIDE / width, 1 - (top + height) / total, 1 - 2 * _SIDE / width, height / total))
 
 
-def _text(target: Figure | Axes, x: float, y: float, text: str, **style: Any) -> None:
-    # Labels are text, not formulas: "$5 & $6" stays itself.
-    target.text(x, y, one_line(text), parse_math=False, **style)
+def _text(target: Figure | Axes, x: float, y: float, text: str, columns: int, **style: Any) -> None:
+    """Write one line, cut to so many columns; labels are text, not formulas: ``$5 & $6`` stays itself."""
+    text = one_line(text)
+    while display_width(text) > columns:
+        text = text[:-2] + "…"
+    target.text(x, y, text, parse_math=False, **style)
 
 
 def _draw_header(figure: Figure, detections: Detections, left_out: int) -> None:
@@ -114,8 +135,8 @@ def _draw_header(figure: Figure, detections: Detections, left_out: int) -> None:
     found = len(detections.intervals)
     facts = [f"{found} interval{'' if found == 1 else 's'}", describe_rule(detections.rule), detections.model]
     facts += [f"{left_out} more classes not shown"] if left_out else []
-    _text(figure, left, 1 - 0.40 / total, detections.video, size=16, weight="bold", color=_INK)
-    _text(figure, left, 1 - 0.68 / total, "  ·  ".join(filter(None, facts)), size=11, color=_MUTED)
+    _text(figure, left, 1 - 0.40 / total, detections.video, 60, size=16, weight="bold", color=_INK)
+    _text(figure, left, 1 - 0.68 / total, " · ".join(filter(None, facts)), 100, size=11, color=_MUTED)
 
 
 def _draw_row(axes: Axes, detections: Detections, label: str, activation: Activation | None, shade: str) -> None:
@@ -128,21 +149,26 @@ def _draw_row(axes: Axes, detections: Detections, label: str, activation: Activa
     if activation is not None and len(activation.cam):
         _draw_curve(axes, activation, detections.edges, detections.rule)
     axes.plot([0, duration], [0, 0], color=_LINE, linewidth=1, zorder=1, clip_on=False)
-    style = {"transform": axes.transAxes, "va": "bottom"}
-    _text(axes, 0, 1.06, label, size=12, weight="bold", color=_INK, **style)
-    if activation is not None:
-        _text(axes, 1, 1.06, f"{activation.score:.2f}", size=12, color=_MUTED, ha="right", **style)
+    _text(axes, 0, 1.06, label, 60, size=12, weight="bold", color=_INK, transform=axes.transAxes, va="bottom")
+
+
+def _draw_probability(axes: Axes, text: str) -> None:
+    _text(axes, 1, 1.06, text, 30, size=12, color=_MUTED, transform=axes.transAxes, va="bottom", ha="right")
 
 
 def _draw_curve(axes: Axes, activation: Activation, edges: np.ndarray, rule: IntervalRule) -> None:
     """The activation between 0 (or its minimum, if that is lower) and its maximum, as tall as the row."""
+    from hasvideo.extents import cut_value
+
     cam = activation.cam.astype(float)
     low, high = min(cam.min(), 0.0), cam.max()
     if high <= low:
         return
-    cut = rule.threshold * high if rule.mode == "max" else cam.min() + rule.threshold * (high - cam.min())
-    axes.stairs((cam - low) / (high - low), edges, color=_INK, linewidth=1.2, baseline=None, clip_on=False)
-    axes.axhline((cut - low) / (high - low), color=_MUTED, linewidth=1, linestyle=(0, (4, 3)))
+    width = 1.2 if len(cam) < 1500 else 0.7  # with many cells a pixel, a thick line would fill the row
+    axes.stairs((cam - low) / (high - low), edges, color=_INK, linewidth=width, baseline=None, clip_on=False)
+    cut = cut_value(cam, rule.threshold, rule.mode)
+    if np.isfinite(cut):
+        axes.axhline((cut - low) / (high - low), color=_MUTED, linewidth=1, linestyle=(0, (4, 3)))
 
 
 def _draw_time_axis(figure: Figure, top: float, duration: float) -> None:
@@ -162,7 +188,7 @@ def _tick_label(seconds: float, step: float, duration: float) -> str:
 
 
 def _strip_height(thumbnails: Sequence[Thumbnail]) -> float:
-    """Inches for the film strip: at least six frames across, at most an inch and a half high."""
+    """Inches for the film strip: eight frames across or more, so that it is no higher than an inch and a half."""
     if not thumbnails:
         return 0.0
     height, width = thumbnails[0][1].shape[:2]

@@ -36,7 +36,8 @@ class CsvWriter(Writer):
         rows = csv.writer(text, lineterminator="\n")
         rows.writerow(["video", "start", "end", "label", "score"])
         for i in detections.intervals:
-            rows.writerow([detections.video, f"{i.start:.3f}", f"{i.end:.3f}", i.label, f"{i.score:.6g}"])
+            row = [detections.video, f"{i.start:.3f}", f"{i.end:.3f}", i.label, f"{i.score:.6g}"]
+            rows.writerow([field.replace("\r", " ") for field in row])  # csv quotes a line feed only
         write_unicode(paths[0], text.getvalue())
 
 
@@ -86,6 +87,14 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
+def display_width(text: str) -> int:
+    """Columns that a terminal needs: East Asian characters and emoji take two, combining marks none."""
+    return sum(
+        0 if unicodedata.category(c) in ("Mn", "Me", "Cf") else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        for c in text
+    )
+
+
 def _nothing_found(detections: Detections) -> str:
     if not detections.activations:
         return "no action found"
@@ -94,7 +103,7 @@ def _nothing_found(detections: Detections) -> str:
 
 
 def _aligned(rows: list[list[str]], left: Sequence[str]) -> str:
-    widths = [max(map(_display_width, column)) for column in zip(*rows, strict=True)]
+    widths = [max(map(display_width, column)) for column in zip(*rows, strict=True)]
     is_left = [name in left for name in rows[0]]
     lines = []
     for row in rows:
@@ -105,15 +114,7 @@ def _aligned(rows: list[list[str]], left: Sequence[str]) -> str:
 
 
 def _pad(cell: str, width: int) -> str:
-    return " " * (width - _display_width(cell))
-
-
-def _display_width(text: str) -> int:
-    """Columns that a terminal needs: East Asian characters and emoji take two, combining marks none."""
-    return sum(
-        0 if unicodedata.category(c) in ("Mn", "Me", "Cf") else 2 if unicodedata.east_asian_width(c) in "WF" else 1
-        for c in text
-    )
+    return " " * (width - display_width(cell))
 
 
 def _provenance(detections: Detections) -> str:

@@ -58,7 +58,7 @@ def output_paths(video_id: str, folder: Path, formats: Sequence[str]) -> list[Pa
         HasvideoError: the id cannot be part of a file name.
         UsageError: a format is not known.
     """
-    if Path(video_id).name != video_id or "\0" in video_id:
+    if Path(video_id).name != video_id or video_id in ("", "..") or "\0" in video_id:
         raise HasvideoError(f"video id {video_id!r} cannot name an output file; it must not be a path")
     return [
         Path(folder) / (video_id + suffix) for name in resolve_formats(formats) for suffix in FORMATS[name].suffixes
