@@ -75,27 +75,52 @@ class TemporalNetwork(nn.Module):
         self.head = CamHead(sizes[-1], config.num_classes, config.pooling, config.topk_divisor, config.bias)
 
     def forward(self, features: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Classify a padded batch.
+        """Classify a batch, padded or packed.
+
+        Inside, videos lie end to end, a few zeros apart where a kernel would else reach from one into the next: time
+        steps of padding cost nothing, and no video sees another.
 
         Args:
-            features: ``(B, T, D)``, raw, any float dtype.
-            lengths: true number of features of each video, ``(B,)``, 1..T; all T where None.
+            features: raw, any float dtype: ``(B, T, D)`` padded behind each video, or ``(sum of lengths, D)`` packed.
+            lengths: number of features of each video, ``(B,)``, each at least 1; all T where None.
 
         Returns:
             Class scores (logits) ``(B, C)`` and the temporal CAM ``(B, C, T)``, 0 at padding.
         """
-        mask = None if lengths is None else length_mask(lengths, features.shape[1])  # (B, T)
-        hidden = self._normalise(features.to(self.head.weight.dtype)).transpose(1, 2)  # (B, D, T)
-        for convolution in self.convolutions:
-            # Padding is zeroed before every layer: what a layer makes of it must not leak into the next one's border.
-            hidden = convolution(_blank(hidden, mask))
-            hidden = F.dropout(F.relu(hidden), self.config.dropout, self.training)
-        cam = _blank(self.head.cam(hidden), mask)
+        if features.ndim == 3:
+            if lengths is None:
+                lengths = torch.full(features.shape[:1], features.shape[1], device=features.device)
+            mask = length_mask(lengths, features.shape[1])  # (B, T)
+            features = features[mask]
+        else:
+            assert lengths is not None, "packed features need lengths"
+            mask = length_mask(lengths, int(lengths.max()))
+        answers = self._answers(features.to(self.head.weight.dtype), lengths)  # (sum of lengths, C)
+        cam = answers.new_zeros(*mask.shape, answers.shape[1])
+        cam[mask] = answers
+        cam = cam.transpose(1, 2)
         return self.head.pool(cam, mask), cam
 
     def probabilities(self, scores: Tensor) -> Tensor:
         """Class probabilities, 0..1, of scores ``(B, C)``: over all classes (softmax) or each by itself (sigmoid)."""
         return scores.softmax(dim=-1) if self.config.classification == "softmax" else scores.sigmoid()
+
+    def _answers(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """The head's answer at each time step of packed videos, ``(sum of lengths, C)``."""
+        hidden = self._normalise(features)
+        gap = self.config.kernel // 2 if self.config.layers else 0
+        if gap:
+            steps = int(lengths.max()) + gap
+            real = length_mask(lengths, steps)[length_mask(lengths + gap, steps)]  # False at the zeros between videos
+            hidden = hidden.new_zeros(len(real), hidden.shape[1]).masked_scatter(real[:, None], hidden)
+        for convolution in self.convolutions:
+            hidden = F.relu(convolution(hidden.t()[None])[0].t())  # (time steps, channels)
+            hidden = F.dropout(hidden, self.config.dropout, self.training)
+            if gap:
+                hidden = hidden.masked_fill(~real[:, None], 0)
+        if gap:
+            hidden = hidden[real]
+        return self.head.cam(hidden.t()[None])[0].t()
 
     def _normalise(self, features: Tensor) -> Tensor:
         if self.config.normalisation == "standardise":
@@ -103,7 +128,3 @@ class TemporalNetwork(nn.Module):
         if self.config.normalisation == "l2":
             return F.normalize(features, dim=-1)
         return features
-
-
-def _blank(values: Tensor, mask: Tensor | None) -> Tensor:
-    return values if mask is None else values.masked_fill(~mask[:, None], 0)

@@ -36,6 +36,9 @@ def test_results_do_not_depend_on_the_batch(kernel, pooling, normalisation):
         torch.testing.assert_close(scores[i], alone_scores[0])
         torch.testing.assert_close(cam[i, :, :n], alone_cam[0])
         assert cam[i, :, n:].abs().sum() == 0
+    packed = torch.cat([video[:n] for video, n in zip(features, lengths, strict=True)])
+    for ours, theirs in zip(net(packed, lengths), (scores, cam), strict=True):
+        assert torch.equal(ours, theirs)
 
 
 def test_average_pooled_cam_is_the_score():
