@@ -51,6 +51,20 @@ def write_bytes(target: Path, data: bytes) -> None:
         path.write_bytes(data)
 
 
+def check_writable(folder: Path) -> None:
+    """Make sure, before work begins, that files can be written to the folder; make it if it is not there.
+
+    Raises:
+        HasvideoError: they cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise HasvideoError(f"cannot write to {folder}: {error.strerror or error}") from error
+
+
 def _remove(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)

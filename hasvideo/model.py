@@ -19,6 +19,7 @@ from hasvideo.types import Activation, IntervalRule, TimeGrid
 
 _METADATA_KEY = "hasvideo"
 _FORMAT = 1
+KINETICS400 = "kinetics400"
 
 
 @dataclass(frozen=True)
@@ -149,4 +150,38 @@ def _build(name: str, settings: dict[str, Any], tensors: dict[str, torch.Tensor]
         IntervalRule(**settings["rule"]),
         settings["min_class_score"],
         settings["background"],
+    )
+
+
+def load_model(name: str | Path) -> Model:
+    """``kinetics400``, or the checkpoint at a path.
+
+    Raises:
+        UsageError: neither a built-in model nor a file.
+        HasvideoError: the weights cannot be had, or the file is not a checkpoint.
+    """
+    if str(name) == KINETICS400:
+        return kinetics400()
+    if not Path(name).exists():
+        raise UsageError(f"unknown model {str(name)!r}: neither {KINETICS400} nor a checkpoint file")
+    return load_checkpoint(Path(name))
+
+
+def kinetics400() -> Model:
+    """I3D's own classifier, applied at every time step: unpooled it is the temporal CAM, averaged the video's scores.
+
+    Raises:
+        HasvideoError: the weights cannot be had.
+    """
+    from torchvision.models.video import R3D_18_Weights
+
+    from hasvideo.video.extractors.i3d import WEIGHTS_NAME, I3DExtractor
+    from hasvideo.weights import load_weights
+
+    weights = load_weights(WEIGHTS_NAME)
+    classes = tuple(R3D_18_Weights.KINETICS400_V1.meta["categories"])  # DeepMind's names, in its order
+    network = TemporalNetwork(TemporalConfig(I3DExtractor.dim, len(classes), layers=0))
+    network.head.load_state_dict({"weight": weights["logits.weight"].flatten(1), "bias": weights["logits.bias"]})
+    return Model(
+        KINETICS400, classes, I3DExtractor.name, I3DExtractor.weights_sha256, I3DExtractor.grid, network.eval()
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -110,6 +110,9 @@ class Activation:
     cam: np.ndarray
 
 
+ThresholdMode = Literal["max", "minmax"]
+
+
 @dataclass(frozen=True)
 class IntervalRule:
     """How a temporal CAM becomes intervals; see :func:`hasvideo.extents.find_intervals`.
@@ -122,7 +125,7 @@ class IntervalRule:
     """
 
     threshold: float = 0.5
-    mode: str = "max"
+    mode: ThresholdMode = "max"
     merge_gap: float = 0.0
     min_duration: float = 0.0
 

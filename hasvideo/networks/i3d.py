@@ -10,7 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-def _pad_same(x: torch.Tensor, kernel: tuple[int, int, int], stride: tuple[int, int, int], value: float) -> torch.Tensor:
+
+def _pad_same(
+    x: torch.Tensor, kernel: tuple[int, int, int], stride: tuple[int, int, int], value: float
+) -> torch.Tensor:
     """Pad (B, C, T, H, W) as TensorFlow's SAME does: where the total is odd, the extra cell comes last."""
     padding: list[int] = []
     for size, k, s in zip(reversed(x.shape[2:]), reversed(kernel), reversed(stride), strict=True):
@@ -23,7 +26,11 @@ class Unit3D(nn.Module):
     """Convolution (SAME, no bias), batch norm without scale, ReLU."""
 
     def __init__(
-        self, inputs: int, outputs: int, kernel: tuple[int, int, int] = (1, 1, 1), stride: tuple[int, int, int] = (1, 1, 1)
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: tuple[int, int, int] = (1, 1, 1),
+        stride: tuple[int, int, int] = (1, 1, 1),
     ) -> None:
         super().__init__()
         self.conv3d = nn.Conv3d(inputs, outputs, kernel, stride, bias=False)

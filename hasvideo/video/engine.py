@@ -148,7 +148,7 @@ def _convert(network: Network, file: Path) -> None:
     example = torch.zeros(network.example, dtype=getattr(torch, network.dtype))
     kind = ov.Type.u8 if network.dtype == "uint8" else ov.Type.f32
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        warnings.simplefilter("ignore")  # on tracing: of shapes that are fixed here, and of its own end some day
         model = ov.convert_model(network.build(), example_input=example, input=[(list(network.shape), kind)])
     ov.save_model(model, file, compress_to_fp16=False)
 

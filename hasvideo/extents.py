@@ -1,0 +1,122 @@
+"""From a class activation map to extents: threshold, connected components, intervals; non-maximum suppression.
+
+Source: Hide-and-Seek (Singh & Lee, ICCV 2017), sections 3.2 and 3.3, after CAM (Zhou et al., CVPR 2016).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import get_args
+
+import numpy as np
+from scipy import ndimage
+
+from hasvideo.errors import UsageError
+from hasvideo.types import Activation, Interval, IntervalRule, ThresholdMode
+
+
+def cut_value(cam: np.ndarray, threshold: float, mode: ThresholdMode = "max") -> float:
+    """The value from which a cell of the CAM belongs to the extent.
+
+    Args:
+        cam: activation of one class, any number of dimensions, at least one cell.
+        threshold: fraction, 0..1.
+        mode: ``max``: ``threshold * max`` (the paper's), where a CAM that is nowhere positive has no extent (infinity);
+            ``minmax``: ``min + threshold * (max - min)``.
+    """
+    highest = float(cam.max())
+    if mode == "minmax":
+        lowest = float(cam.min())
+        return lowest + threshold * (highest - lowest)
+    return threshold * highest if highest > 0 else float("inf")
+
+
+def components(mask: np.ndarray) -> list[tuple[slice, ...]]:
+    """Bounding slices of the connected components (neighbours share a face) of a bool array, in scan order."""
+    labelled, _ = ndimage.label(mask)
+    return [extent for extent in ndimage.find_objects(labelled) if extent is not None]
+
+
+def find_intervals(activation: Activation, edges: np.ndarray, rule: IntervalRule) -> list[Interval]:
+    """Intervals of one class, in order of time.
+
+    Cells with ``cam >= cut_value`` are in; every continuous run of them is an interval from the first one's left edge
+    to the last one's right edge. Intervals no more than ``merge_gap`` apart become one; then those shorter than
+    ``min_duration`` are dropped. The score is the mean of the CAM over the interval's cells, as a fraction of the CAM's
+    maximum over the video and not below 0, times the class's video-level probability: 0..1.
+
+    Args:
+        activation: CAM ``(T,)`` and probability.
+        edges: borders of its cells, seconds, ascending, ``(T + 1,)``.
+        rule: threshold and clean-up.
+    """
+    cam = np.asarray(activation.cam, dtype=np.float64)
+    mask = cam >= cut_value(cam, rule.threshold, rule.mode)
+    mask &= np.diff(edges) > 0  # a cell that the video's end cut to nothing
+    runs = [(run.start, run.stop) for (run,) in components(mask)]
+    found = []
+    for first, last in _merge(runs, edges, rule.merge_gap):
+        start, end = float(edges[first]), float(edges[last])
+        if end - start >= rule.min_duration:
+            found.append(Interval(start, end, activation.label, activation.score * _relative_mean(cam, first, last)))
+    return found
+
+
+def _merge(runs: Sequence[tuple[int, int]], edges: np.ndarray, gap: float) -> list[tuple[int, int]]:
+    merged: list[tuple[int, int]] = []
+    for first, last in runs:
+        if merged and gap > 0 and edges[first] - edges[merged[-1][1]] <= gap:
+            merged[-1] = (merged[-1][0], last)
+        else:
+            merged.append((first, last))
+    return merged
+
+
+def _relative_mean(cam: np.ndarray, first: int, last: int) -> float:
+    highest = cam.max()
+    return max(0.0, float(cam[first:last].mean() / highest)) if highest > 0 else 0.0
+
+
+def nms(intervals: Iterable[Interval], tiou: float) -> list[Interval]:
+    """Class-wise non-maximum suppression: drop what overlaps a better interval of its class by more than ``tiou``.
+
+    Args:
+        intervals: of one video, any order.
+        tiou: temporal IoU, 0..1.
+
+    Returns:
+        The kept intervals by falling score, ties by start.
+    """
+    ordered = sorted(intervals, key=lambda i: (-i.score, i.start))
+    if not _overlapping(ordered):
+        return ordered
+    import torch
+    from torchvision.ops import batched_nms
+
+    labels = {label: index for index, label in enumerate(dict.fromkeys(i.label for i in ordered))}
+    boxes = torch.tensor([[i.start, 0.0, i.end, 1.0] for i in ordered], dtype=torch.float64)
+    # Ranks, not scores: equal scores then keep our order.
+    ranks = torch.arange(len(ordered), 0, -1, dtype=torch.float64)
+    classes = torch.tensor([labels[i.label] for i in ordered])
+    return [ordered[k] for k in batched_nms(boxes, ranks, classes, tiou).tolist()]
+
+
+def _overlapping(intervals: Iterable[Interval]) -> bool:
+    ordered = sorted(intervals, key=lambda i: (i.label, i.start))
+    return any(a.label == b.label and b.start < a.end for a, b in pairwise(ordered))
+
+
+def check_rule(rule: IntervalRule) -> IntervalRule:
+    """The rule itself.
+
+    Raises:
+        UsageError: a value is out of its range.
+    """
+    if not 0 <= rule.threshold <= 1:
+        raise UsageError(f"threshold is a fraction from 0 to 1, got {rule.threshold}")
+    if rule.mode not in get_args(ThresholdMode):
+        raise UsageError(f"unknown threshold mode {rule.mode!r}; accepted: {', '.join(get_args(ThresholdMode))}")
+    if rule.merge_gap < 0 or rule.min_duration < 0:
+        raise UsageError(f"merge gap and minimum duration are seconds >= 0, got {rule.merge_gap}, {rule.min_duration}")
+    return rule

@@ -1,0 +1,77 @@
+"""What is taken from the frames as they pass: the progress bar and a film strip."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from hasvideo.types import VideoInfo
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+
+class VideoProgress:
+    """A bar of seconds of video, with the time that is left, on standard error.
+
+    Args:
+        name: what the bar is of.
+        start, end: part of the video that is worked on, seconds; None: its own start or end.
+        quiet: show nothing.
+    """
+
+    def __init__(self, name: str, start: float | None = None, end: float | None = None, quiet: bool = False) -> None:
+        self._name, self._start, self._end, self._quiet = name, start or 0.0, end, quiet
+        self._bar: tqdm | None = None
+
+    def __call__(self, info: VideoInfo, time: float, frames: np.ndarray) -> None:
+        """Take note that the frames from ``time`` (seconds) on are being worked on."""
+        if self._bar is None:
+            self._bar = self._open(info)
+        self._bar.update(max(0.0, time - self._start - self._bar.n))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def _open(self, info: VideoInfo) -> tqdm:
+        from tqdm import tqdm
+
+        end = info.duration if self._end is None else min(self._end, info.duration)
+        shape = "{desc}: {percentage:3.0f}% |{bar}| {n:.0f}/{total:.0f} s of video, {elapsed} < {remaining}"
+        total = max(end - self._start, 0.0)
+        return tqdm(desc=self._name, total=total, file=sys.stderr, disable=self._quiet, leave=False, bar_format=shape)
+
+
+class FilmStrip:
+    """Keeps evenly spaced small frames of a video of unknown length, at most ``most`` of them.
+
+    Args:
+        most: frames; from half as many on they are spread over the whole video.
+        height: pixels that a frame is thinned to, about.
+
+    Attributes:
+        frames: (seconds, uint8 ``(h, w, 3)``), in order.
+    """
+
+    def __init__(self, most: int = 24, height: int = 120) -> None:
+        self.frames: list[tuple[float, np.ndarray]] = []
+        self._most, self._height, self._spacing = most, height, 0.0
+
+    def __call__(self, info: VideoInfo, time: float, frames: np.ndarray) -> None:
+        """Look at a chunk's first frame."""
+        if self.frames and time < self.frames[-1][0] + self._spacing:
+            return
+        if len(self.frames) == self._most:
+            self.frames = self.frames[::2]
+            self._spacing = self.frames[1][0] - self.frames[0][0]
+        step = max(1, frames.shape[1] // self._height)
+        self.frames.append((time, frames[0, ::step, ::step].copy()))

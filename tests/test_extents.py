@@ -1,0 +1,118 @@
+"""Thresholding and suppression, on activations whose answer can be seen."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hasvideo.errors import UsageError
+from hasvideo.extents import check_rule, components, cut_value, find_intervals, nms
+from hasvideo.types import Activation, Interval, IntervalRule
+
+
+def activation(*cam: float, score: float = 1.0) -> Activation:
+    return Activation("jump", score, np.array(cam, dtype=np.float32))
+
+
+def spans(found: list[Interval]) -> list[tuple[float, float]]:
+    return [(i.start, i.end) for i in found]
+
+
+def seconds(cam: Activation) -> np.ndarray:
+    return np.arange(len(cam.cam) + 1, dtype=float)
+
+
+def test_every_run_above_the_fraction_is_an_interval():
+    cam = activation(0, 4, 8, 1, 0, 5, 3)
+    found = find_intervals(cam, seconds(cam), IntervalRule(threshold=0.5))
+    assert spans(found) == [(1, 3), (5, 6)]
+
+
+def test_score_is_relative_mean_times_probability():
+    cam = activation(0, 4, 8, 0, score=0.5)
+    (found,) = find_intervals(cam, seconds(cam), IntervalRule(threshold=0.5))
+    assert found.score == pytest.approx((4 + 8) / 2 / 8 * 0.5)
+    assert found.label == "jump"
+
+
+def test_cells_at_the_threshold_belong():
+    cam = activation(2, 1, 0.99)
+    assert spans(find_intervals(cam, seconds(cam), IntervalRule(threshold=0.5))) == [(0, 2)]
+
+
+def test_minmax_counts_from_the_lowest_activation():
+    cam = activation(-4, 0, 4, -4)
+    by_max = find_intervals(cam, seconds(cam), IntervalRule(threshold=0.5, mode="max"))
+    by_range = find_intervals(cam, seconds(cam), IntervalRule(threshold=0.5, mode="minmax"))
+    assert spans(by_max) == [(2, 3)]
+    assert spans(by_range) == [(1, 3)]
+
+
+def test_nothing_is_found_where_nothing_is_positive():
+    cam = activation(-3, -1, -2)
+    assert find_intervals(cam, seconds(cam), IntervalRule()) == []
+    assert cut_value(cam.cam, 0.5) == float("inf")
+
+
+def test_scores_stay_between_0_and_1_when_the_range_rule_takes_negative_cells():
+    cam = activation(-9, -1, 1, -9)
+    (found,) = find_intervals(cam, seconds(cam), IntervalRule(threshold=0.5, mode="minmax"))
+    assert found.score == 0.0
+
+
+def test_gaps_merge_before_short_ones_are_dropped():
+    cam = activation(1, 0, 1, 0, 0, 0, 1)
+    rule = IntervalRule(threshold=0.5, merge_gap=1.0, min_duration=2.0)
+    assert spans(find_intervals(cam, seconds(cam), rule)) == [(0, 3)]
+
+
+def test_a_cell_cut_to_nothing_by_the_end_of_the_video_makes_no_interval():
+    cam = activation(0, 0, 1)
+    assert find_intervals(cam, np.array([0.0, 1.0, 2.0, 2.0]), IntervalRule()) == []
+
+
+def test_components_in_two_dimensions_touch_by_faces_only():
+    mask = np.array([[1, 0, 0], [0, 1, 1]], dtype=bool)
+    assert components(mask) == [(slice(0, 1), slice(0, 1)), (slice(1, 2), slice(1, 3))]
+
+
+@given(st.lists(st.floats(-10, 10, width=32), min_size=1, max_size=40), st.floats(0.01, 1))
+def test_intervals_lie_inside_the_video_in_order_and_apart(values, threshold):
+    cam = activation(*values)
+    edges = np.linspace(0, 7, len(values) + 1)
+    found = find_intervals(cam, edges, IntervalRule(threshold=threshold, mode="minmax"))
+    assert found
+    bounds = [t for i in found for t in (i.start, i.end)]
+    assert bounds == sorted(bounds)
+    assert bounds[0] >= 0
+    assert bounds[-1] <= 7
+    assert all(0 <= i.score <= 1 + 1e-9 for i in found)
+
+
+@given(st.lists(st.tuples(st.integers(0, 20), st.integers(1, 9), st.integers(0, 3), st.sampled_from("ab"))))
+def test_nms_is_idempotent_and_leaves_no_overlap_within_a_class(rows):
+    intervals = [Interval(s, s + d, label, score / 3) for s, d, score, label in rows]
+    kept = nms(intervals, 0.3)
+    assert nms(kept, 0.3) == kept
+    assert set(kept) <= set(intervals)
+    for i, a in enumerate(kept):
+        for b in kept[i + 1 :]:
+            inter = max(0.0, min(a.end, b.end) - max(a.start, b.start))
+            union = max(a.end, b.end) - min(a.start, b.start)
+            assert a.label != b.label or inter / union <= 0.3
+
+
+def test_nms_keeps_the_better_interval_and_other_classes():
+    best, worse, other = Interval(0, 10, "a", 0.9), Interval(1, 10, "a", 0.8), Interval(1, 10, "b", 0.1)
+    assert nms([worse, other, best], 0.5) == [best, other]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [IntervalRule(threshold=1.5), IntervalRule(threshold=-0.1), IntervalRule(mode="mean"), IntervalRule(merge_gap=-1)],
+)
+def test_rules_out_of_range_are_refused(rule):
+    with pytest.raises(UsageError):
+        check_rule(rule)

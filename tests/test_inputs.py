@@ -1,0 +1,73 @@
+"""Files, folders, patterns and the ids made from them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hasvideo.inputs import find_videos, video_ids
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("b.mp4", "a.MKV", "notes.txt", "deep/a.mp4", ".hidden.mp4", "x[1].mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def names(arguments, **options):
+    return {video: path.name for video, path in find_videos([str(a) for a in arguments], **options).videos.items()}
+
+
+def test_a_folder_means_its_videos(folder):
+    assert names([folder]) == {"a": "a.MKV", "b": "b.mp4", "x[1]": "x[1].mp4"}
+
+
+def test_recursive_looks_deeper_and_equal_stems_stay_apart(folder):
+    assert names([folder], recursive=True) == {
+        "a.MKV": "a.MKV", "b": "b.mp4", "a.mp4": "a.mp4", "x[1]": "x[1].mp4",
+    }  # fmt: skip
+
+
+def test_patterns_match_and_brackets_in_real_names_are_no_pattern(folder):
+    assert names([folder / "*.mp4"]) == {"b": "b.mp4", "x[1]": "x[1].mp4"}
+    assert names([folder / "x[1].mp4"]) == {"x[1]": "x[1].mp4"}
+
+
+def test_the_same_file_twice_is_one_video(folder):
+    assert names([folder / "b.mp4", folder / "deep" / ".." / "b.mp4", folder]) == {
+        "b": "b.mp4", "a": "a.MKV", "x[1]": "x[1].mp4",
+    }  # fmt: skip
+
+
+def test_a_named_file_may_end_in_anything(folder):
+    assert names([folder / "notes.txt"]) == {"notes": "notes.txt"}
+
+
+@pytest.mark.parametrize("argument", ["deep/nothing*", "empty"])
+def test_what_is_not_there_is_reported_and_the_rest_goes_on(folder, argument):
+    (folder / "empty").mkdir()
+    found = find_videos([str(folder / argument), str(folder / "b.mp4")])
+    assert list(found.videos) == ["b"]
+    ((what, error),) = found.missing
+    assert argument in what
+    assert argument in str(error)
+
+
+def test_ids_of_equal_names_take_their_folders_along():
+    paths = [Path("a/x.mp4"), Path("b/x.mp4"), Path("c/X.avi"), Path("c/y.mp4")]
+    assert video_ids(paths) == {"a__x.mp4": paths[0], "b__x.mp4": paths[1], "X.avi": paths[2], "y": paths[3]}
+
+
+@given(st.lists(st.text("ab/.", min_size=1, max_size=8).filter(lambda t: Path(t).name not in ("", "..")), unique=True))
+def test_every_path_keeps_an_id_of_its_own_that_is_a_file_name(texts):
+    paths = list({Path(t) for t in texts})
+    ids = video_ids(paths)
+    assert sorted(ids.values()) == sorted(paths)
+    assert len({i.casefold() for i in ids}) == len(paths)
+    assert not any("/" in i for i in ids)
+    assert video_ids(paths[::-1]) == ids
