@@ -1,0 +1,223 @@
+"""A video file as PyAV sees it: what it says of itself, its clock, and its packets, for whichever decoder."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hasvideo.errors import DecodeError
+from hasvideo.types import VideoInfo
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+THREADS = 2  # for every decoder: the network needs the cores
+END_TOLERANCE = 0.5  # seconds that may be missing at the end: headers often promise a few frames too many
+LONGEST_DURATION = 30 * 24 * 3600.0  # seconds; beyond is a damaged header
+LARGEST_ASPECT = 16  # long side over short side; beyond is a damaged header
+STILL_BRANDS = ("avif", "heic", "heix", "mif1")  # ISO media files that hold photographs
+
+
+class Container:
+    """An opened video file.
+
+    Time 0 is when the first frame goes on display, whatever its timestamp in the file.
+
+    Args:
+        path: the file.
+        progress: called at every packet read: a sign of life for whoever waits.
+
+    Raises:
+        DecodeError: the file is missing, is no video, or not one frame of it can be decoded.
+    """
+
+    def __init__(self, path: Path, progress: Callable[[], object]) -> None:
+        self.path, self.progress = path, progress
+        container, stream = self._open()
+        first = next(_decode(self._demux(container, stream)), None)
+        if first is None:
+            raise DecodeError(f"{path}: no frame can be decoded: the file is damaged or cut off")
+        if first.pts is None or stream.time_base is None:
+            raise DecodeError(f"{path}: a bare stream without timestamps: pack it first, ffmpeg -i IN -c copy OUT.mkv")
+        self._tick, self._zero = float(stream.time_base), first.pts
+        self._rate = float(stream.average_rate or stream.guessed_rate or stream.base_rate or 25)
+        self.codec = stream.codec_context.codec.canonical_name
+        self.info = self._describe(container, stream, first)
+
+    def time(self, ticks: int) -> float:
+        """Seconds since the first frame."""
+        return (ticks - self._zero) * self._tick
+
+    def shown_at(self, packet: Packet) -> int:
+        """When a packet's frame goes on display, in ticks."""
+        return (packet.dts or 0) if packet.pts is None else packet.pts
+
+    def display_time(self, packet: Packet) -> tuple[float, float]:
+        """From when to when a packet's frame is on display, seconds; before time 0 for one that is not to be shown."""
+        start = -math.inf if packet.is_discard else self.time(self.shown_at(packet))
+        return start, start + self._length(packet)
+
+    def decode(self, since: float) -> Iterator[tuple[float, float, VideoFrame]]:
+        """Yield frames from one shown at ``since`` or earlier on, with their times of display, seconds."""
+        end = 0.0
+        for frame in _decode(self.packets(since)):
+            start = end if frame.pts is None else self.time(frame.pts)
+            end = start + self._length(frame)
+            yield start, end, frame
+
+    def _length(self, item: Packet | VideoFrame) -> float:
+        return item.duration * self._tick if item.duration else 1 / self._rate
+
+    def packets(self, since: float) -> Iterator[Packet]:
+        """Yield packets in decode order, from a key frame shown at ``since`` or earlier to the end of readable data."""
+        for margin in (1.0, 10.0, 60.0, math.inf):
+            packets = itertools.dropwhile(lambda packet: not packet.is_keyframe, self._read(since - margin))
+            first = next(packets, None)
+            if first is not None and self.time(self.shown_at(first)) <= since:
+                break
+        if first is not None:
+            yield first
+            yield from packets
+
+    def end_error(self, wanted: float) -> DecodeError:
+        """Say why there is no frame for the time ``wanted``."""
+        end = self._data_end(-math.inf)
+        if end >= wanted:
+            return DecodeError(f"{self.path}: no frame can be decoded from {wanted:.1f} s on: the file is damaged")
+        readable = math.floor(end * 10) / 10
+        hint = f"; --end {readable:g} reads the readable part" if readable > 0 else ""
+        return DecodeError(
+            f"{self.path}: video data end at {readable:g} s of {self.info.duration:.1f} s: "
+            f"the file is truncated or damaged{hint}"
+        )
+
+    def _open(self) -> tuple[InputContainer, VideoStream]:
+        import av
+        import av.logging
+
+        if not self.path.exists():
+            raise DecodeError(f"{self.path}: no such file")
+        if self.path.is_dir():
+            raise DecodeError(f"{self.path}: is a folder, not a video")
+        if self.path.stat().st_size == 0:
+            raise DecodeError(f"{self.path}: the file is empty")
+        level = av.logging.get_level()
+        av.logging.set_level(av.logging.ERROR)  # the reason is only in libav's log
+        try:
+            with av.logging.Capture() as log:
+                container = av.open(f"file:{self.path}", metadata_errors="replace")
+        except PermissionError as error:
+            raise DecodeError(f"{self.path}: no permission to read it") from error
+        except (av.FFmpegError, ValueError) as error:
+            reason = log[-1][2].strip() if log else getattr(error, "strerror", None) or str(error)
+            raise DecodeError(f"{self.path}: no video, or one that is damaged or cut off ({reason})") from error
+        finally:
+            av.logging.set_level(level)
+        return container, self._video_stream(container)
+
+    def _video_stream(self, container: InputContainer) -> VideoStream:
+        import av.stream
+
+        brand = container.metadata.get("major_brand", "").strip()
+        if container.format.name == "image2" or container.format.name.endswith("_pipe") or brand in STILL_BRANDS:
+            raise DecodeError(f"{self.path}: a still image, not a video")
+        cover = av.stream.Disposition.attached_pic
+        streams = [stream for stream in container.streams.video if not stream.disposition & cover]
+        if not streams:
+            raise DecodeError(f"{self.path}: holds no video{', only sound' if container.streams.audio else ''}")
+        best = container.streams.best("video")
+        stream = next((stream for stream in streams if stream is best), streams[0])
+        if stream.codec_context is None:
+            raise DecodeError(f"{self.path}: its video is in a codec that is not known here")
+        stream.thread_count = THREADS
+        stream.thread_type = "AUTO"
+        return stream
+
+    def _describe(self, container: InputContainer, stream: VideoStream, first: VideoFrame) -> VideoInfo:
+        width, height = first.width * _pixel_aspect(stream), float(first.height)
+        rotation = round(-first.rotation / 90) * 90 % 360
+        if rotation in (90, 270):
+            width, height = height, width
+        if not 1 / LARGEST_ASPECT <= width / height <= LARGEST_ASPECT:
+            raise DecodeError(f"{self.path}: frames of {width:.0f} x {height:.0f} pixels: the header is damaged")
+        duration = self._duration(container, stream)
+        if not 0 < duration <= LONGEST_DURATION:
+            raise DecodeError(f"{self.path}: a duration of {duration:.0f} s: the header is damaged")
+        return VideoInfo(self.path, duration, self._rate, round(width), round(height), rotation)
+
+    def _duration(self, container: InputContainer, stream: VideoStream) -> float:
+        """Seconds of video that the file promises."""
+        if stream.duration and container.format.name.startswith(("mov", "avi")):
+            return stream.duration * self._tick
+        whole = (container.duration or 0) / 1e6
+        tail = whole - 10 if whole else -math.inf
+        # Only where sound or subtitles go on to the promised end does a shorter video not mean a truncated file.
+        found, all_found = self._data_end(tail), self._data_end(tail, every_stream=True)
+        return found if all_found >= whole - END_TOLERANCE else whole
+
+    def _data_end(self, since: float, every_stream: bool = False) -> float:
+        """When the last packet that can be read ends; packets long before ``since`` are not looked at."""
+        zero = self._zero * self._tick
+        ends = (
+            float(self.shown_at(packet) * packet.time_base) - zero + self._length(packet)
+            for packet in self._read(since, every_stream)
+        )
+        return max(ends, default=0.0)
+
+    def _read(self, since: float, every_stream: bool = False) -> Iterator[Packet]:
+        """Yield packets from about ``since``, as well as the container can seek."""
+        import av
+
+        container, stream = self._open()
+        if since > 0:
+            try:
+                container.seek(self._zero + int(since / self._tick), stream=stream)
+            except av.FFmpegError:
+                container, stream = self._open()
+        return self._demux(container, None if every_stream else stream)
+
+    def _demux(self, container: InputContainer, stream: VideoStream | None) -> Iterator[Packet]:
+        import av
+
+        packets: Iterator[Packet] = container.demux() if stream is None else container.demux(stream)
+        while True:
+            self.progress()
+            try:
+                packet = next(packets, None)
+            except av.FFmpegError:  # unreadable from here on; whether that matters depends on how much is missing
+                return
+            if packet is None:
+                return
+            if packet.size and not packet.is_corrupt:
+                yield packet
+
+
+def _decode(packets: Iterable[Packet]) -> Iterator[VideoFrame]:
+    """Yield the frames of one stream's packets in display order; what cannot be decoded is left out."""
+    import av
+
+    context = None
+    for packet in packets:
+        context = packet.stream.codec_context
+        try:
+            frames = context.decode(packet)
+        except av.FFmpegError:
+            continue
+        yield from frames
+    if context is not None:
+        try:
+            yield from context.decode(None)
+        except av.FFmpegError:
+            return
+
+
+def _pixel_aspect(stream: VideoStream) -> float:
+    """Width over height of a pixel."""
+    aspect = float(stream.sample_aspect_ratio or 1)
+    return aspect if 0.25 <= aspect <= 4 else 1.0

@@ -1,0 +1,391 @@
+"""Frames of a video at the times they are wanted, by one of three decoders that agree on what is shown when.
+
+The rules, for all decoders:
+
+- Time 0 is when the first frame goes on display, whatever its timestamp in the file.
+- Output frame ``k`` is the source frame on display in the middle of its cell ``[start + k/fps, start + (k+1)/fps)``.
+  So any constant or variable frame rate comes out with right times, and ``round(duration * fps)`` frames of them.
+- Frames are upright (rotation metadata applied), in square pixels, and resized by the decoder.
+
+decord keeps all that it has decoded and nobody has asked for, hundreds of megabytes with a slow reader, and its
+frames carry no timestamps. So it is handed the video in small runs of packets that decode on their own: that bounds
+its memory and leaves the timestamps to PyAV. Where decord cannot decode (AV1, damaged data, no wheel for this
+machine) PyAV takes over, with a warning.
+
+This module decodes in the calling process. A damaged file can hang or crash a decoder, so the rest of the package
+uses :class:`hasvideo.video.decoder_process.FrameStream`, which runs this module in a process of its own.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import itertools
+import math
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hasvideo.errors import DecodeError, UsageError
+from hasvideo.video.container import END_TOLERANCE, THREADS, Container
+
+if TYPE_CHECKING:
+    from av.packet import Packet
+    from av.video.frame import VideoFrame
+    from av.video.reformatter import VideoReformatter
+
+DECODERS = ("decord", "pyav", "torchcodec")
+
+LONGEST_FRAME = 300.0  # seconds; a longer pause between two frames is a damaged timestamp
+TIE = 13e-6  # seconds; where a cell's middle is a frame's very start, rounding must not choose (13 µs is no usual tick)
+SEGMENT_FRAMES = 64  # opening a segment in decord costs about as much as decoding two frames
+SEGMENT_BYTES = 2**27  # of decoded frames; a longer run without a key frame is for PyAV, which needs no segments
+BATCH = 16  # frames that torchcodec decodes at once
+
+Progress = Callable[[], object]
+
+
+def open_reader(
+    path: str | Path,
+    decoder: str = "decord",
+    fps: float | None = 25.0,
+    short_side: int | None = 256,
+    start: float | None = None,
+    end: float | None = None,
+    progress: Progress = lambda: None,
+) -> Reader:
+    """Open a video for reading its frames in order.
+
+    Args:
+        path: video file.
+        decoder: one of ``DECODERS``.
+        fps: frames per second to deliver; None for the file's average.
+        short_side: pixels of the shorter side of the delivered frames, aspect kept; None for the file's size.
+        start: seconds into the video to read from; None for its beginning.
+        end: seconds into the video to read to; None for its end.
+        progress: called at every sign of life, also while no frame is delivered.
+
+    Raises:
+        DecodeError: the file is missing, is no video, or cannot be decoded.
+        UsageError: an unknown decoder, or a range outside the video.
+    """
+    check_request(decoder, fps, short_side, start, end)
+    return Reader(Container(Path(path), progress), _available(decoder), fps, short_side, start or 0.0, end)
+
+
+def _available(decoder: str) -> str:
+    """The decoder to use: the given one if it can be loaded, PyAV instead of a decord that has no wheel for a machine.
+
+    Raises:
+        UsageError: torchcodec, which has to be asked for, is not there.
+    """
+    if decoder == "pyav":
+        return decoder
+    try:
+        importlib.import_module(decoder if decoder == "decord" else "torchcodec.decoders")
+    except (ImportError, OSError, RuntimeError) as error:
+        if decoder == "decord":
+            warnings.warn("decord is not installed here: PyAV decodes instead", stacklevel=3)
+            return "pyav"
+        reason = next(iter(str(error).splitlines()), "")
+        raise UsageError(f"decoder torchcodec cannot be loaded ({reason}); known: {', '.join(DECODERS)}") from error
+    return decoder
+
+
+def check_request(
+    decoder: str, fps: float | None, short_side: int | None, start: float | None, end: float | None
+) -> None:
+    """Raise UsageError for what no video could fulfil."""
+    if decoder not in DECODERS:
+        raise UsageError(f"unknown decoder {decoder!r}; known: {', '.join(DECODERS)}")
+    if fps is not None and not 0 < fps <= 1000:
+        raise UsageError(f"fps must be above 0 and at most 1000, got {fps:g}")
+    if short_side is not None and not 1 <= short_side <= 8192:
+        raise UsageError(f"short side must be 1 to 8192 pixels, got {short_side}")
+    if start is not None and not 0 <= start < math.inf:
+        raise UsageError(f"start must be 0 or more seconds, got {start:g}")
+    if end is not None and not (start or 0) < end:
+        raise UsageError(f"end must be after start ({start or 0:g} s), got {end:g}")
+
+
+class Reader:
+    """Frames of one video on a regular grid of times; see :func:`open_reader`.
+
+    Attributes:
+        info: what the file says of itself.
+        width, height: pixels of the delivered frames.
+        length: frames that will be delivered if the file holds what it promises.
+    """
+
+    def __init__(
+        self,
+        source: Container,
+        decoder: str,
+        fps: float | None,
+        short_side: int | None,
+        start: float,
+        end: float | None,
+    ) -> None:
+        self.info = source.info
+        duration = self.info.duration
+        if start >= duration:
+            raise UsageError(f"{self.info.path}: start ({start:g} s) is after the end of the video ({duration:.2f} s)")
+        stop = duration if end is None else min(end, duration)
+        fps = fps or self.info.fps
+        self.length = max(1, math.ceil((stop - start) * fps - 0.5))
+        self.width, self.height = _fit(self.info.width, self.info.height, short_side)
+        self._grid = _Grid(start, fps, self.length)
+        self._source, self._decoder = source, decoder
+
+    def frames(self) -> Iterator[np.ndarray]:
+        """Yield ``length`` frames, uint8 RGB ``(height, width, 3)``.
+
+        Raises:
+            DecodeError: the data end before ``length`` frames were read; those before the end have been yielded.
+        """
+        delivered = 0
+        for image in self._images():
+            yield image
+            delivered += 1
+        if delivered < self.length:
+            raise self._source.end_error(self._grid.time(delivered))
+
+    def chunks(self, size: int) -> Iterator[np.ndarray]:
+        """Yield the same frames in arrays ``(n, height, width, 3)``, n = ``size`` but for the last."""
+        return stack(self.frames(), size)
+
+    def _images(self) -> Iterator[np.ndarray]:
+        size, since = (self.width, self.height), self._grid.time(0)
+        if self._decoder == "pyav":
+            frames = _pyav_frames(self._source, size, since)
+        else:
+            frames = _segment_frames(self._source, self._decoder, size, since)
+        return _on_display(frames, self._grid)
+
+
+def stack(frames: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
+    """Gather frames into arrays of ``size``; what was gathered before a DecodeError comes out before it."""
+    gathered: list[np.ndarray] = []
+    failure: DecodeError | None = None
+    try:
+        for frame in frames:
+            gathered.append(frame)
+            if len(gathered) == size:
+                yield np.stack(gathered)
+                gathered = []
+    except DecodeError as error:
+        failure = error
+    if gathered:
+        yield np.stack(gathered)
+    if failure is not None:
+        raise failure
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """The times at which frames are wanted: the middles of ``length`` cells of ``1/fps`` seconds from ``start``."""
+
+    start: float
+    fps: float
+    length: int
+
+    def time(self, index: int) -> float:
+        return self.start + (index + 0.5) / self.fps + TIE
+
+    def before(self, time: float) -> int:
+        """How many of the times lie before ``time``."""
+        return min(max(0, math.ceil((time - TIE - self.start) * self.fps - 0.5)), self.length)
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """A decoded frame: from when to when (seconds) it is on display, and how to get its image."""
+
+    start: float
+    end: float
+    image: Callable[[], np.ndarray]
+
+
+def _on_display(frames: Iterable[_Frame], grid: _Grid) -> Iterator[np.ndarray]:
+    """Yield the image on display at each time of the grid, until the frames or the grid end.
+
+    A frame stays until the next one comes, whatever duration it claims; the last one END_TOLERANCE longer.
+    """
+    done = 0
+    current: _Frame | None = None
+    for frame in frames:
+        if current is not None:
+            if frame.start - current.start > LONGEST_FRAME:
+                break
+            due = grid.before(frame.start)
+            yield from _repeat(current, due - done)
+            done = max(done, due)
+            if done == grid.length:
+                return
+        current = frame
+    if current is not None:
+        yield from _repeat(current, grid.before(current.end + END_TOLERANCE) - done)
+
+
+def _repeat(frame: _Frame, times: int) -> Iterator[np.ndarray]:
+    if times > 0:
+        yield from itertools.repeat(frame.image(), times)
+
+
+def _pyav_frames(source: Container, size: tuple[int, int], since: float) -> Iterator[_Frame]:
+    from av.video.reformatter import VideoReformatter
+
+    scaler = VideoReformatter()
+    for start, end, frame in source.decode(since):
+        yield _Frame(start, end, partial(_pyav_image, scaler, frame, size, source.info.rotation))
+
+
+def _pyav_image(scaler: VideoReformatter, frame: VideoFrame, size: tuple[int, int], rotation: int) -> np.ndarray:
+    width, height = _stored(size, rotation)
+    scaled = scaler.reformat(frame, width, height, "rgb24", interpolation="BICUBIC")
+    return _upright(scaled.to_ndarray(), rotation)
+
+
+def _segment_frames(source: Container, decoder: str, size: tuple[int, int], since: float) -> Iterator[_Frame]:
+    """Decode segment by segment; from the first one that the decoder cannot take, PyAV decodes the rest."""
+    rotation = source.info.rotation
+    read = _decord_images if decoder == "decord" else _torchcodec_images
+    done = -math.inf
+    for segment in _segments(source, since, SEGMENT_BYTES // (3 * size[0] * size[1])):
+        try:
+            images = read(segment.remux(), len(segment.shows), _stored(size, rotation), source.progress)
+        except Exception:  # their own error classes are not documented, and PyAV tells what is wrong with the video
+            rest = f"{source.codec} from {done:.1f} s on; PyAV does" if done > 0 else f"{source.codec}; PyAV decodes it"
+            warnings.warn(f"{source.path}: {decoder} cannot decode {rest}", stacklevel=2)
+            break
+        for (start, end), image in zip(segment.shows, images, strict=True):
+            if 0 <= start < segment.until:
+                yield _Frame(start, end, partial(_upright, image, rotation))
+        done = segment.until
+    if done < math.inf:
+        yield from (frame for frame in _pyav_frames(source, size, max(done, since)) if frame.start >= done)
+
+
+def _decord_images(file: io.BytesIO, count: int, size: tuple[int, int], progress: Progress) -> list[Any]:
+    """Decode the ``count`` frames of a file.
+
+    Raises:
+        Exception: whatever decord raises. That includes frames missing (``fault_tol``), which it would else make up.
+    """
+    import decord
+
+    decord.logging.set_level(decord.logging.QUIET)
+    reader = decord.VideoReader(file, width=size[0], height=size[1], num_threads=THREADS, fault_tol=1e-9)
+    images = []
+    for _ in range(count):
+        images.append(reader.next())
+        progress()
+    return images
+
+
+def _torchcodec_images(file: io.BytesIO, count: int, size: tuple[int, int], progress: Progress) -> list[Any]:
+    """Decode the ``count`` frames of a file.
+
+    Raises:
+        Exception: whatever torchcodec raises.
+    """
+    from torchcodec.decoders import VideoDecoder  # type: ignore[attr-defined]
+    from torchcodec.transforms import Resize  # type: ignore[attr-defined]
+
+    scaled = [Resize(size[::-1])]
+    decoder = VideoDecoder(file.getvalue(), dimension_order="NHWC", num_ffmpeg_threads=THREADS, transforms=scaled)
+    images: list[Any] = []
+    for first in range(0, count, BATCH):
+        images.extend(decoder.get_frames_in_range(first, min(first + BATCH, count)).data)
+        progress()
+    return images
+
+
+class _Segment:
+    """Packets of a video that decode on their own, in decode order.
+
+    Attributes:
+        shows: from when to when (seconds) each decoded frame is on display, in display order; what must not be shown
+            starts before time 0.
+        until: when the next segment takes over, seconds.
+    """
+
+    def __init__(self, source: Container, packets: list[Packet], until: float) -> None:
+        self.until = until
+        self._packets = packets
+        self._order = sorted(range(len(packets)), key=lambda i: source.shown_at(packets[i]))
+        in_display_order = [packets[i] for i in self._order]
+        self.shows = [source.display_time(packet) for packet in in_display_order if not _is_hidden(packet)]
+
+    def remux(self) -> io.BytesIO:
+        """Pack the packets as they are into a file in memory, numbered instead of timed."""
+        import av
+
+        ranks = np.argsort(self._order)
+        delay = max(0, int((np.arange(len(ranks)) - ranks).max()))  # no frame may be shown before it is decoded
+        file = io.BytesIO()
+        with av.open(file, "w", format="matroska") as container:
+            stream = container.add_stream_from_template(self._packets[0].stream, opaque=True)
+            stream.set_display_matrix(None)  # decoders differ in whether they heed it
+            for number, (packet, rank) in enumerate(zip(self._packets, ranks.tolist(), strict=True)):
+                copy = av.Packet(bytes(packet))
+                copy.stream, copy.time_base, copy.is_keyframe = stream, Fraction(1, 25), packet.is_keyframe
+                copy.pts, copy.dts, copy.duration = rank + delay, number, 1
+                container.mux(copy)
+        file.seek(0)
+        return file
+
+
+def _segments(source: Container, since: float, longest: int) -> Iterator[_Segment]:
+    """Cut the packets into segments of at least SEGMENT_FRAMES, at key frames; end before one longer than ``longest``.
+
+    A key frame may be followed by frames that are shown before it and need the frames before it (an open GOP). So
+    where it starts a segment, it and they also end the segment before.
+    """
+    segment: list[Packet] = []
+    border: list[Packet] = []  # the key frame that starts the next segment, and frames shown before it
+    for packet in source.packets(since):
+        if border and source.shown_at(packet) < source.shown_at(border[0]):
+            border.append(packet)
+            continue
+        if border:
+            yield _Segment(
+                source, segment + (border if len(border) > 1 else []), source.time(source.shown_at(border[0]))
+            )
+            segment, border = border[:1], []
+        if packet.is_keyframe and len(segment) >= SEGMENT_FRAMES:
+            border.append(packet)
+        elif not segment or source.shown_at(packet) >= source.shown_at(segment[0]):
+            segment.append(packet)
+        if len(segment) > longest:
+            return
+    if segment:
+        yield _Segment(source, segment + border, math.inf)
+
+
+def _is_hidden(packet: Packet) -> bool:
+    """Whether a packet decodes to no frame to show, as VP8 packets may (show_frame in RFC 6386, section 9.1)."""
+    return packet.stream.codec_context.name == "vp8" and not bytes(packet)[0] & 0x10
+
+
+def _fit(width: int, height: int, short_side: int | None) -> tuple[int, int]:
+    """Scale so that the shorter side becomes ``short_side``."""
+    scale = 1.0 if short_side is None else short_side / min(width, height)
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _stored(size: tuple[int, int], rotation: int) -> tuple[int, int]:
+    """Width and height before the rotation."""
+    return size[::-1] if rotation in (90, 270) else size
+
+
+def _upright(image: Any, rotation: int) -> np.ndarray:
+    """Turn clockwise by ``rotation`` degrees an array of NumPy, PyTorch or decord."""
+    pixels = image.asnumpy() if hasattr(image, "asnumpy") else np.asarray(image)
+    return np.ascontiguousarray(np.rot90(pixels, -rotation // 90)) if rotation else pixels
