@@ -26,13 +26,13 @@ class WriteOptions:
     Attributes:
         thumbnails: frames for the plot's film strip, in any order (png).
         embed_video: put the video into the page instead of linking it (html).
-        labelstudio_prefix: what comes before the video's file name in the task's URL (labelstudio); see
-            :mod:`hasvideo.output.labelstudio`.
+        labelstudio_prefix: address of the folder that serves the videos, with the last slash (labelstudio); None for
+            Label Studio's own local files, see :mod:`hasvideo.output.labelstudio`.
     """
 
     thumbnails: Sequence[Thumbnail] = ()
     embed_video: bool = False
-    labelstudio_prefix: str = "/data/local-files/?d="
+    labelstudio_prefix: str | None = None
 
 
 class Writer(ABC):
@@ -40,11 +40,9 @@ class Writer(ABC):
 
     Attributes:
         suffixes: endings of the files it writes for a video, the main file first.
-        purpose: what the format is for, in a few words.
     """
 
     suffixes: ClassVar[tuple[str, ...]]
-    purpose: ClassVar[str]
 
     @abstractmethod
     def write(self, detections: Detections, paths: Sequence[Path], options: WriteOptions) -> None:

@@ -22,7 +22,6 @@ class ElanWriter(Writer):
     """
 
     suffixes = (".eaf",)
-    purpose = "annotations for ELAN, one tier a class"
 
     def write(self, detections: Detections, paths: Sequence[Path], options: WriteOptions) -> None:
         """Write ``<video>.eaf``."""

@@ -2,13 +2,16 @@
 
 How to import (the files of a video called ``clip``):
 
-1. Let Label Studio serve the folder of your videos: start it with
-   ``LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT=/folder/of/videos``
-   and add that folder as local storage of the project. Videos served elsewhere work too: give their address as
-   ``labelstudio_prefix``, for example ``https://example.org/videos/``.
+1. Let Label Studio serve the folder of your videos, say ``/data/videos``. It insists on serving the folder above and
+   being told of this one: start it with ``LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true`` and
+   ``LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT=/data``, and add ``/data/videos`` as local storage of the project (Settings
+   > Cloud Storage). Videos on a web server work too: give their address as ``labelstudio_prefix``, for example
+   ``https://example.org/videos/``.
 2. Settings > Labeling Interface > Code: paste ``clip.labelstudio.xml``. For several videos in one project, list the
    labels of all of them (:func:`labeling_config`).
 3. Import ``clip.labelstudio.json``.
+
+Tried with Label Studio 1.23.
 
 Label Studio counts frames from 1, both ends of a range belong to it, and it turns frames to seconds with the
 ``frameRate`` of its Video tag, which would be 24 if nothing else were said: so each task carries the video's own
@@ -43,7 +46,6 @@ class LabelStudioWriter(Writer):
     """A task JSON with predictions, and the labeling configuration that it needs."""
 
     suffixes = (".labelstudio.json", ".labelstudio.xml")
-    purpose = "task with predictions for Label Studio, and its labeling config"
 
     def write(self, detections: Detections, paths: Sequence[Path], options: WriteOptions) -> None:
         """Write ``<video>.labelstudio.json`` and ``<video>.labelstudio.xml``."""
@@ -72,8 +74,10 @@ def frame_range(interval: Interval, info: VideoInfo) -> tuple[int, int]:
     return min(first, total), min(last, total)
 
 
-def _task(detections: Detections, prefix: str) -> dict[str, Any]:
+def _task(detections: Detections, prefix: str | None) -> dict[str, Any]:
     info = detections.info
+    if prefix is None:
+        prefix = f"/data/local-files/?d={url_path(info.path.absolute().parent.name)}/"
     return {
         "data": {"video": prefix + url_path(info.path.name), "fps": info.fps, "duration": info.duration},
         "predictions": [

@@ -183,6 +183,7 @@
     else video.pause();
   }
 
+  let following = 0;
   function follow() {
     now = video.currentTime;
     if (stopAt !== null && now >= stopAt && !video.seeking) {
@@ -191,7 +192,8 @@
       seek(end);
     }
     movePlayhead();
-    if (!video.paused) requestAnimationFrame(follow);
+    cancelAnimationFrame(following);
+    if (!video.paused) following = requestAnimationFrame(follow);
   }
 
   function showProblem() {
@@ -458,7 +460,7 @@
   };
   video.addEventListener("play", () => {
     showPlaying();
-    requestAnimationFrame(follow);
+    follow();
   });
   video.addEventListener("pause", showPlaying);
   video.addEventListener("timeupdate", follow);

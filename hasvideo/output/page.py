@@ -27,7 +27,6 @@ class HtmlWriter(Writer):
     """The page; the video is linked relative to it, or inside it if ``embed_video`` is set."""
 
     suffixes = (".html",)
-    purpose = "page with the video, timelines and a threshold to play with"
 
     def write(self, detections: Detections, paths: Sequence[Path], options: WriteOptions) -> None:
         """Write ``<video>.html``."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MAX_ROWS = 60
 """Classes in one picture; the picture says how many it leaves out beyond that."""
 
-_WIDTH, _SIDE, _HEADER, _FOOTER = 10.0, 0.4, 0.9, 0.55  # inches
+_WIDTH, _SIDE, _HEADER, _FOOTER, _MARGIN = 10.0, 0.4, 0.85, 0.55, 0.3  # inches
 _INK, _MUTED, _LINE = "#1f2328", "#5b626a", "#c9ced4"
 # Tried in this order for each glyph; those that are not installed are left out.
 _FONTS = ("DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "Arial Unicode MS", "PingFang SC",
@@ -35,7 +35,6 @@ class PngWriter(Writer):
     """The plot as a bitmap, 1500 pixels wide."""
 
     suffixes = (".png",)
-    purpose = "plot of the activations, with thumbnails"
 
     def write(self, detections: Detections, paths: Sequence[Path], options: WriteOptions) -> None:
         """Write ``<video>.png``."""
@@ -71,7 +70,7 @@ def save_figure(path: Path, draw: Callable[[], Figure], dpi: int = 150) -> None:
     # Without dates, the same result gives the same bytes.
     metadata: dict[str, dict[str, Any]] = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
     if suffix not in metadata:
-        raise UsageError(f"cannot draw into {path}: the name must end in {', '.join(metadata)}")
+        raise UsageError(f"cannot draw into {path}: the name must end in .png, .svg or .pdf")
     with plain_style(), atomic_path(path) as temporary:
         draw().savefig(temporary, dpi=dpi, metadata=metadata[suffix])
 
@@ -82,21 +81,21 @@ def draw(detections: Detections, thumbnails: Sequence[Thumbnail] = ()) -> Figure
 
     names = labels(detections)
     shown = names[:MAX_ROWS]
-    row = 0.9 if len(shown) <= 8 else 0.7
+    row = 1.0 if len(shown) <= 8 else 0.75
     strip = _strip_height(thumbnails)
-    height = _HEADER + row * max(len(shown), 1) + _FOOTER + strip
+    height = _HEADER + row * max(len(shown), 1) + _FOOTER + strip + (_MARGIN if strip else 0)
     figure = Figure(figsize=(_WIDTH, height), facecolor="white")
     _draw_header(figure, detections, len(names) - len(shown))
     activations = {a.label: a for a in detections.activations}
     for index, label in enumerate(shown):
-        axes = _add_axes(figure, _HEADER + row * index + 0.3, row - 0.3)
+        axes = _add_axes(figure, _HEADER + row * index + 0.35, row - 0.35)
         _draw_row(axes, detections, label, activations.get(label), color(index))
         if label in activations:
             caption = "class probability " if index == 0 else ""
             _draw_probability(axes, f"{caption}{activations[label].score:.2f}")
     _draw_time_axis(figure, _HEADER + row * max(len(shown), 1), detections.info.duration)
     if strip:
-        _draw_strip(figure, height - strip - 0.08, strip, thumbnails, detections.info.duration)
+        _draw_strip(figure, height - strip - _MARGIN, strip, thumbnails, detections.info.duration)
     return figure
 
 

@@ -26,7 +26,6 @@ class SrtWriter(Writer):
     """SubRip. Many players draw simultaneous cues over each other, so a cue lists all actions of its moment."""
 
     suffixes = (".srt",)
-    purpose = "subtitles for any player"
 
     def write(self, detections: Detections, paths: Sequence[Path], options: WriteOptions) -> None:
         """Write ``<video>.srt``."""
@@ -41,7 +40,6 @@ class VttWriter(Writer):
     """WebVTT, for HTML ``<track>``: a cue an interval; browsers stack simultaneous cues."""
 
     suffixes = (".vtt",)
-    purpose = "subtitles for web pages"
 
     def write(self, detections: Detections, paths: Sequence[Path], options: WriteOptions) -> None:
         """Write ``<video>.vtt``."""
@@ -53,7 +51,6 @@ class AssWriter(Writer):
     """Advanced SubStation: an event an interval, a style (colour) a class; players stack simultaneous events."""
 
     suffixes = (".ass",)
-    purpose = "coloured subtitles, for mpv, VLC and Aegisub"
 
     def write(self, detections: Detections, paths: Sequence[Path], options: WriteOptions) -> None:
         """Write ``<video>.ass``."""

@@ -17,7 +17,6 @@ class JsonWriter(Writer):
     """ActivityNet submission JSON with one video; times in seconds, intervals by falling score."""
 
     suffixes = (".json",)
-    purpose = "ActivityNet submission, read by hasvideo evaluate"
 
     def write(self, detections: Detections, paths: Sequence[Path], options: WriteOptions) -> None:
         """Write ``<video>.json``."""
@@ -28,7 +27,6 @@ class CsvWriter(Writer):
     """``video,start,end,label,score``: seconds to the millisecond, intervals by falling score."""
 
     suffixes = (".csv",)
-    purpose = "spreadsheet: video,start,end,label,score"
 
     def write(self, detections: Detections, paths: Sequence[Path], options: WriteOptions) -> None:
         """Write ``<video>.csv``."""

@@ -72,7 +72,7 @@ def write(
     *,
     thumbnails: Sequence[Thumbnail] = (),
     embed_video: bool = False,
-    labelstudio_prefix: str = WriteOptions.labelstudio_prefix,
+    labelstudio_prefix: str | None = None,
 ) -> list[Path]:
     """Write one video's detections in every format asked for; each file appears whole or not at all.
 
@@ -82,7 +82,7 @@ def write(
         formats: names as in :data:`FORMATS`, or ``all``.
         thumbnails: frames for the plot's film strip: ``(seconds, uint8 (H, W, 3))``.
         embed_video: put the video into the HTML page instead of linking it.
-        labelstudio_prefix: what comes before the video's file name in Label Studio's task.
+        labelstudio_prefix: address of the folder that serves the videos to Label Studio; None for its local files.
 
     Returns:
         The files, in the order of ``formats``.

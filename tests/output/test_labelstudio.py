@@ -43,11 +43,11 @@ def test_frames_lie_in_the_video_and_within_half_a_frame_of_the_interval(start, 
 
 
 def test_task_and_config_fit_each_other(make, tmp_path):
-    detections = make(path=tmp_path / "my clip#1.mp4", fps=30000 / 1001)
+    detections = make(path=tmp_path / "my videos" / "my clip#1.mp4", fps=30000 / 1001)
     task_path, config_path = write(detections, tmp_path, ["labelstudio"])
     ((task,), config) = json.loads(task_path.read_text()), ElementTree.fromstring(config_path.read_text())
     video, timeline = config.find("Video"), config.find("TimelineLabels")
-    assert task["data"]["video"] == "/data/local-files/?d=my%20clip%231.mp4"
+    assert task["data"]["video"] == "/data/local-files/?d=my%20videos/my%20clip%231.mp4"
     assert task["data"][video.attrib["frameRate"].removeprefix("$")] == 30000 / 1001
     assert video.attrib["value"] == "$video"
     allowed = {label.attrib["value"] for label in timeline}
