@@ -104,12 +104,12 @@ def _add_styles(subtitles: SSAFile, classes: int, width: int, height: int) -> No
     subtitles.info.update({"PlayResX": str(width), "PlayResY": str(height), "ScaledBorderAndShadow": "yes"})
     for index in range(classes):
         red, green, blue = bytes.fromhex(color(index)[1:])
-        # A light outline behind the palette's mid-tones reads on bright and dark video alike.
+        # Against black, every colour of the palette has a contrast of 4:1 or more.
         subtitles.styles[f"class{index + 1}"] = SSAStyle(
             fontsize=max(round(height / 18), 8),
             bold=True,
             primarycolor=Color(red, green, blue),
-            outlinecolor=Color(255, 255, 255),
-            outline=max(height / 360, 1.0),
+            outlinecolor=Color(0, 0, 0),
+            outline=max(height / 300, 1.0),
             shadow=0.0,
         )
