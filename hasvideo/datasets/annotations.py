@@ -200,8 +200,13 @@ class Annotations:
         return Segments.from_rows(self.videos, rows, self.source)
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Per subset: ``videos``, ``instances`` (without ambiguous ones), ``ambiguous``, ``classes``."""
-        return {name: _count(self._named(name)) for name in self.subsets}
+        """Per subset: ``videos``, those ``annotated`` with an instance, ``instances`` and ``classes``.
+
+        ``Ambiguous`` intervals are no instances; they and the videos that have some are ``ambiguous`` and
+        ``ambiguous_videos``.
+        """
+        videos = self.videos.values()
+        return {name: _count([video for video in videos if video.subset == name]) for name in self.subsets}
 
     def to_dict(self) -> dict[str, Any]:
         """The canonical JSON object; :func:`parse_annotations` reads it back."""
@@ -210,9 +215,6 @@ class Annotations:
             "taxonomy": [],
             "database": {name: _video_to_dict(video) for name, video in self.videos.items()},
         }
-
-    def _named(self, subset: str) -> list[AnnotatedVideo]:
-        return [video for video in self.videos.values() if video.subset == subset]
 
 
 def load_annotations(path: str | Path) -> Annotations:
@@ -313,7 +315,14 @@ def _positions(names: Sequence[str]) -> dict[str, int]:
 def _count(videos: Sequence[AnnotatedVideo]) -> dict[str, int]:
     labels = Counter(i.label for video in videos for i in video.instances)
     ambiguous = labels.pop(AMBIGUOUS, 0)
-    return {"videos": len(videos), "instances": labels.total(), "ambiguous": ambiguous, "classes": len(labels)}
+    return {
+        "videos": len(videos),
+        "annotated": sum(bool(video.labels) for video in videos),
+        "instances": labels.total(),
+        "classes": len(labels),
+        "ambiguous": ambiguous,
+        "ambiguous_videos": sum(any(i.label == AMBIGUOUS for i in video.instances) for video in videos),
+    }
 
 
 def _video_to_dict(video: AnnotatedVideo) -> dict[str, Any]:

@@ -1,0 +1,170 @@
+"""What every converter of annotations shares: its options, the written file, and the report on it."""
+
+from __future__ import annotations
+
+import csv
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from hasvideo.commands import CommandParser
+from hasvideo.datasets.annotations import AnnotatedVideo, Annotations, Instance, save_annotations
+from hasvideo.errors import HasvideoError
+
+Read = Callable[[Path], Annotations]
+
+
+def converter_parser(module: str, description: str, inputs: str) -> CommandParser:
+    """A parser with the inputs, ``--output`` and ``--meta``; ``inputs`` says what the inputs are."""
+    parser = CommandParser(module, description)
+    parser.prog = f"python -m data_prep.{module}"
+    parser.add_argument("inputs", nargs="+", help=inputs)
+    parser.add_argument("-o", "--output", required=True, help="canonical annotations JSON to write")
+    parser.add_argument("--meta", help="CSV with the columns video and duration_s (or duration), and perhaps fps")
+    return parser
+
+
+def read_all(paths: Iterable[str], read: Read) -> Annotations:
+    """Read several inputs as one data set.
+
+    Raises:
+        HasvideoError: two inputs have a video of the same name, or one cannot be read.
+    """
+    videos: dict[str, AnnotatedVideo] = {}
+    names: list[str] = []
+    for path in map(Path, paths):
+        more = read(path)
+        twice = sorted(videos.keys() & more.videos.keys())
+        if twice:
+            raise HasvideoError(f"{path}: video {twice[0]!r} was already in {', '.join(names)}")
+        videos |= more.videos
+        names.append(str(path))
+    return Annotations(videos, ", ".join(names))
+
+
+def from_rows(rows: Iterable[tuple[str, str, Instance | None]], source: str) -> Annotations:
+    """Collect (video, subset, instance) rows into videos, keeping the order; None only makes the video known.
+
+    Raises:
+        HasvideoError: a video is in two subsets.
+    """
+    subsets: dict[str, str] = {}
+    instances: dict[str, list[Instance]] = {}
+    for video, subset, instance in rows:
+        if subsets.setdefault(video, subset) != subset:
+            raise HasvideoError(f"{source}: video {video!r} is in the subsets {subsets[video]!r} and {subset!r}")
+        instances.setdefault(video, []).extend([instance] if instance else [])
+    return Annotations({name: AnnotatedVideo(subsets[name], tuple(i)) for name, i in instances.items()}, source)
+
+
+def add_meta(annotations: Annotations, path: Path) -> Annotations:
+    """Take durations and frame rates from a CSV file with a row a video.
+
+    Raises:
+        HasvideoError: a column is missing, or a value is not a positive number.
+    """
+    meta = {row["video"]: (number, row) for number, row in read_csv(path, ("video",))}
+
+    def known(name: str, video: AnnotatedVideo) -> AnnotatedVideo:
+        if name not in meta:
+            return video
+        number, row = meta[name]
+        duration = positive(row.get("duration_s") or row.get("duration"), f"{path}:{number}: duration")
+        fps = positive(row.get("fps"), f"{path}:{number}: fps")
+        return replace(video, duration=duration or video.duration, fps=fps or video.fps)
+
+    lacking = sorted(set(annotations.videos) - set(meta))
+    if lacking:
+        warnings.warn(f"{path} lacks {len(lacking)} of the videos, such as {lacking[0]}", stacklevel=2)
+    return replace(annotations, videos={name: known(name, video) for name, video in annotations.videos.items()})
+
+
+def read_csv(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, Mapping[str, str]]]:
+    """Rows of a CSV file with their line numbers, blanks around the values removed.
+
+    Raises:
+        HasvideoError: the file cannot be read, a column is missing from its first line, or a row is too short.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise HasvideoError(f"cannot read {path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise HasvideoError(f"{path} is not UTF-8 text (byte {error.start})") from error
+    reader = csv.DictReader(text.splitlines(), skipinitialspace=True)
+    missing = [name for name in columns if name not in (reader.fieldnames or [])]
+    if missing:
+        raise HasvideoError(f"{path}: the first line must name the columns {', '.join(columns)}; it lacks {missing[0]}")
+    for row in reader:
+        if any(not (row[name] or "").strip() for name in columns):
+            raise HasvideoError(f"{path}:{reader.line_num}: {', '.join(columns)} must all be filled")
+        yield reader.line_num, {key: (value or "").strip() for key, value in row.items() if isinstance(key, str)}
+
+
+def positive(text: str | float | None, where: str) -> float | None:
+    """A positive number, or None for nothing.
+
+    Raises:
+        HasvideoError: it is something else; the message begins with ``where``.
+    """
+    if text is None or text == "":
+        return None
+    try:
+        number = float(text)
+    except (TypeError, ValueError):
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise HasvideoError(f"{where} {text!r} is not a positive number")
+    return number
+
+
+def finish(annotations: Annotations, output: str, meta: str | None = None) -> None:
+    """Write the file, print counts by subset, and warn of what is odd.
+
+    Raises:
+        HasvideoError: nothing was found to write, or the file cannot be written.
+    """
+    if not annotations.videos:
+        raise HasvideoError(f"{annotations.source}: no annotated videos found")
+    if meta:
+        annotations = add_meta(annotations, Path(meta))
+    save_annotations(annotations, output)
+    for subset, of in annotations.counts().items():
+        others = f" (+{of['videos'] - of['annotated']} without instances)" if of["videos"] > of["annotated"] else ""
+        unclear = f", {of['ambiguous']} ambiguous in {of['ambiguous_videos']} videos" if of["ambiguous"] else ""
+        instances = f"{of['instances']} instances of {of['classes']} classes"
+        print(f"{subset}: {of['annotated']} videos{others}, {instances}{unclear}")
+    for quirk in quirks(annotations):
+        warnings.warn(quirk, stacklevel=2)
+
+
+def quirks(annotations: Annotations) -> list[str]:
+    """What a user of the annotations had better know, a line each."""
+    return [*_beyond_the_end(annotations), *_repeated_as(annotations)]
+
+
+def _beyond_the_end(annotations: Annotations) -> Iterator[str]:
+    late = {
+        name: sum(i.end > video.duration for i in video.instances)
+        for name, video in annotations.videos.items()
+        if video.duration is not None
+    }
+    late = {name: count for name, count in late.items() if count}
+    if late:
+        where = ", ".join(f"{name} ({count})" for name, count in late.items())
+        yield f"{sum(late.values())} segments end after their video does: {where}"
+
+
+def _repeated_as(annotations: Annotations) -> Iterator[str]:
+    rows = [(name, i) for name, video in annotations.videos.items() for i in video.instances]
+    places = {label: Counter[tuple[str, float, float]]() for label in annotations.labels}
+    for name, i in rows:
+        if i.label in places:
+            places[i.label][name, i.start, i.end] += 1
+    for inner, own in places.items():
+        for outer, other in places.items():
+            # Containment the other way round too is two names of one thing: say it once.
+            if inner != outer and own <= other and (own != other or inner < outer):
+                yield f"every {inner} instance ({own.total()}) is also a {outer} instance"
