@@ -30,8 +30,8 @@ from hasvideo.errors import UsageError
 from hasvideo.types import Detections
 
 PROTOCOLS = ("activitynet", "thumos14")
-AVERAGES = {"0.1:0.5": (0.1, 0.5), "0.1:0.7": (0.1, 0.7), "0.3:0.7": (0.3, 0.7)}
-"""The ranges of tIoU, in steps of 0.1, over which papers average mAP."""
+AVERAGES = {"0.1:0.5": range(1, 6), "0.1:0.7": range(1, 8), "0.3:0.7": range(3, 8)}
+"""The ranges of tIoU over which papers average mAP, in tenths."""
 
 ANY_CLASS = "any class"
 """Name of the one class there is in class-agnostic mode."""
@@ -184,11 +184,12 @@ class Matches:
         shares of the detections; ``missed`` is the share of the ground truths that nothing found.
         """
         overlap, own_class = self._best_overlap()
-        near, true = overlap >= BACKGROUND_TIOU, self.true_positives
+        true = self.true_positives
         result = {}
         for t, name in enumerate(self._names()):
             wrong = ~true[t] & ~self.dropped[t]
             enough = _reaches(overlap, self.tiou[t], self.protocol)
+            near = enough | (overlap >= BACKGROUND_TIOU)
             kinds = {
                 "true_positive": true[t],
                 "double_detection": wrong & near & own_class & enough,
@@ -266,8 +267,7 @@ class Matches:
 
     def _averages(self, mean: np.ndarray) -> dict[str, float]:
         at = dict(zip(self._names(), mean, strict=True))
-        wanted = {name: [_name(t / 10) for t in range(round(low * 10), round(high * 10) + 1)]
-                  for name, (low, high) in AVERAGES.items()}  # fmt: skip
+        wanted = {name: [_name(t / 10) for t in tenths] for name, tenths in AVERAGES.items()}
         return {name: float(np.mean([at[t] for t in of])) for name, of in wanted.items() if set(of) <= set(at)}
 
     def _names(self) -> list[str]:
@@ -504,9 +504,10 @@ def _choose_classes(
         raise UsageError(f"{truth.source} has none of {which}; it has: {', '.join(truth.labels)}")
     if absent:
         _warn(f"{truth.source} has no instance of {_some(absent)}: no AP, left out of the mean")
-    strange = sorted(set(found.labels) - set(chosen))
-    if strange:
-        _warn(f"{found.source} has detections of classes that are not scored: {_some(strange)}")
+    for source, labels in ((found.source, found.labels), (truth.source, truth.labels)):
+        strange = sorted(set(labels) - set(chosen))
+        if strange:
+            _warn(f"{source} has classes that are not scored: {_some(strange)}")
     if official and AMBIGUOUS not in truth.segments().labels:
         _warn(f"{truth.source} has no {AMBIGUOUS} intervals, which the official evaluation passes over")
     return chosen

@@ -182,7 +182,8 @@ def draw_video(axes: Axes, matches: Matches, video: str, tiou: float) -> None:
         axes.axhline(top - 0.5, color=_MUTED, linewidth=0.8)
     ap = matches.by_video()[video]["mAP"][f"{tiou:.10g}"]
     quality = f", mAP {100 * ap:.1f}" if ap is not None else ""
-    _frame(axes, f"{video} at tIoU {tiou:g}{quality}", "seconds   (hatched: missed; faint: low score)", "")
+    legend = "hatched: missed; faint: low score" + ("; grey: ambiguous" if shaded.any() else "")
+    _frame(axes, f"{video} at tIoU {tiou:g}{quality}", f"seconds   ({legend})", "")
 
 
 def _draw_truth(axes: Axes, matches: Matches, cell: tuple[int, int, int], row: int, _: str) -> None:

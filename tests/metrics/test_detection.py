@@ -302,7 +302,7 @@ def test_class_without_ground_truth_has_no_ap_and_is_left_out_of_the_mean():
 
 
 def test_detections_of_unknown_classes_are_reported_and_not_scored():
-    with pytest.warns(UserWarning, match="detections of classes that are not scored: c$"):
+    with pytest.warns(UserWarning, match="detections has classes that are not scored: c$"):
         result = mean_average_precision(found({"v": [("a", 0, 1, 1), ("c", 0, 1, 1)]}), truth({"v": [("a", 0, 1)]}))
     assert result["average_mAP"] == 1
 
@@ -350,6 +350,19 @@ def test_errors_are_told_apart():
     }
     assert errors["background"]["share"] == pytest.approx(2 / 7)
     assert errors["missed"]["share"] == pytest.approx(2 / 3)
+
+
+def test_a_threshold_below_the_background_limit_moves_that_limit():
+    gt, dets = {"v": [("a", 0, 100)]}, {"v": [("a", 0, 7, 0.9), ("a", 0, 7, 0.8)]}
+    errors = match(found(dets), truth(gt), tiou=[0.05, 0.5]).errors()
+    assert errors["0.05"]["double_detection"]["count"] == 1
+    assert errors["0.5"]["background"]["count"] == 2
+
+
+def test_ground_truth_of_classes_that_are_not_scored_is_reported():
+    gt = {"v": [("Diving", 0, 1), ("Knitting", 0, 1), (AMBIGUOUS, 2, 3)]}
+    with pytest.warns(UserWarning, match="ground truth has classes that are not scored: Knitting"):
+        mean_average_precision(found({}), truth(gt), "thumos14", classes=["Diving"])
 
 
 def test_own_class_decides_between_equal_overlaps():
