@@ -53,8 +53,10 @@ def _expand(argument: str, recursive: bool) -> list[Path]:
             deeper = "" if recursive else " (--recursive looks into its folders)"
             raise UsageError(f"no videos in folder {argument}{deeper}; endings: {' '.join(sorted(VIDEO_SUFFIXES))}")
         return sorted(found)
-    if path.exists() or not glob.has_magic(argument):
+    if path.exists():
         return [path]
+    if not glob.has_magic(argument):
+        raise UsageError(f"no such file or folder: {argument}")
     found = [Path(p) for p in glob.glob(argument, recursive=True) if Path(p).is_file()]  # noqa: PTH207 (absolute patterns)
     if not found:
         raise UsageError(f"no file matches {argument}")

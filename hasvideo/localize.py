@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from hasvideo.model import Model
     from hasvideo.video.extraction import FrameWatcher
 
-DECODERS = ("decord", "torchcodec", "pyav")
 TOP_K = 5
 
 
@@ -31,6 +30,9 @@ class Choice:
         min_class_score: video-level probability, 0..1, from which a class is localized.
         threshold, threshold_mode, merge_gap, min_duration: see :class:`hasvideo.types.IntervalRule`.
         nms_tiou: intervals of one class that overlap a better one by more than this tIoU are dropped.
+
+    Raises:
+        UsageError: a value is out of its range.
     """
 
     classes: tuple[str, ...] = ()
@@ -41,6 +43,13 @@ class Choice:
     merge_gap: float | None = None
     min_duration: float | None = None
     nms_tiou: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.top_k < 1:
+            raise UsageError(f"top-k is a number of classes from 1, got {self.top_k}")
+        for name, value in (("min-class-score", self.min_class_score), ("nms-tiou", self.nms_tiou)):
+            if value is not None and not 0 <= value <= 1:
+                raise UsageError(f"{name} is a number from 0 to 1, got {value}")
 
     def rule(self, default: IntervalRule) -> IntervalRule:
         """The model's rule with what was chosen otherwise.
@@ -81,11 +90,11 @@ class Localizer:
         device: str = "cpu",
     ) -> None:
         from hasvideo.model import load_model
+        from hasvideo.video.decode import check_request
         from hasvideo.video.engine import resolve_engine
         from hasvideo.video.extractors import load_extractor
 
-        if decoder not in DECODERS:
-            raise UsageError(f"unknown decoder {decoder!r}; accepted: {', '.join(DECODERS)}")
+        check_request(decoder, None, None, None, None)
         resolve_engine(engine, device)
         self.model = load_model(model) if isinstance(model, str | Path) else model
         self.decoder = decoder
@@ -274,6 +283,7 @@ class _Batch:
     def __init__(self, options: Namespace) -> None:
         from hasvideo.inputs import find_videos
         from hasvideo.output.writers import resolve_formats
+        from hasvideo.video.decode import check_request
 
         if not options.inputs:
             raise UsageError("no videos given (hasvideo localize video.mp4; --help shows the options)")
@@ -282,6 +292,7 @@ class _Batch:
         if options.skip_existing and (options.results or not self.formats):
             raise UsageError("--skip-existing goes by the files of --format and leaves holes in --results: "
                              "give --format and not --results")  # fmt: skip
+        check_request(options.decoder, None, None, options.start, options.end)
         self.choice = _choice(options)
         self.inputs = find_videos(options.inputs, options.recursive)
         self.failures: list[HasvideoError] = []
@@ -352,11 +363,6 @@ class _Batch:
 
 
 def _choice(options: Namespace) -> Choice:
-    if options.top_k < 1:
-        raise UsageError(f"--top-k is a number of classes from 1, got {options.top_k}")
-    for name, value in (("--min-class-score", options.min_class_score), ("--nms-tiou", options.nms_tiou)):
-        if value is not None and not 0 <= value <= 1:
-            raise UsageError(f"{name} is a number from 0 to 1, got {value}")
     wishes = ("top_k", "min_class_score", "threshold", "threshold_mode", "merge_gap", "min_duration", "nms_tiou")
     return Choice(**{name: options[name] for name in wishes})
 

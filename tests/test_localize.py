@@ -1,0 +1,271 @@
+"""The localize command and function on painted videos whose answer is known; see tests/colours.py."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+import hasvideo
+from hasvideo.errors import DecodeError, HasvideoError, UsageError
+from hasvideo.localize import Localizer, main
+from hasvideo.video import extractors
+from tests.colours import ColourExtractor, colour_model, paint_video
+
+
+@pytest.fixture(autouse=True)
+def colour_extractor(monkeypatch):
+    monkeypatch.setattr(extractors, "load_extractor", lambda *_: ColourExtractor())
+
+
+@pytest.fixture
+def model(tmp_path) -> str:
+    return str(colour_model(tmp_path / "colours.ckpt"))
+
+
+@pytest.fixture
+def clip(tmp_path) -> Path:
+    """Black, red, red, green, black: a second each."""
+    return paint_video(tmp_path / "clip.mp4", "black", "red", "red", "green", "black")
+
+
+def spans(detections, label):
+    return sorted((round(i.start, 3), round(i.end, 3)) for i in detections.intervals if i.label == label)
+
+
+def command(capsys, *arguments):
+    """Exit code, standard output and the lines of standard error that are no progress bar."""
+    try:
+        code = main([str(a) for a in arguments])
+    except HasvideoError as error:  # what hasvideo.commands.run turns into one line
+        code = 2 if isinstance(error, UsageError) else 1
+        return code, "", [str(error)]
+    except SystemExit as exit_:
+        code = exit_.code
+    out, err = capsys.readouterr()
+    lines = [line.rpartition("\r")[2] for line in err.splitlines()]
+    return code, out, [line for line in lines if line.strip() and "s of video" not in line]
+
+
+def test_actions_are_found_where_they_are(clip, model):
+    found = hasvideo.localize(clip, model=model, classes=["red", "green"])
+    assert spans(found, "red") == [(1.0, 3.0)]
+    assert spans(found, "green") == [(3.0, 4.0)]
+    assert [i.score for i in found.intervals] == sorted((i.score for i in found.intervals), reverse=True)
+    assert all(0 < i.score <= 1 for i in found.intervals)
+    assert found.info.duration == pytest.approx(5.0)
+    assert found.video == "clip"
+
+
+def test_a_part_of_the_video_keeps_the_video_s_own_times(clip, model):
+    found = hasvideo.localize(clip, model=model, classes=["red"], start=2.0, end=4.0)
+    assert spans(found, "red") == [(2.0, 3.0)]
+    assert found.edges[0] == 2.0
+    assert found.edges[-1] == pytest.approx(4.0)
+
+
+def test_probable_classes_are_chosen_and_named_ones_always_looked_for(clip, model):
+    probable = hasvideo.localize(clip, model=model, min_class_score=0.0, top_k=2)
+    assert len(probable.activations) == 2
+    assert [a.score for a in probable.activations] == sorted((a.score for a in probable.activations), reverse=True)
+    assert hasvideo.localize(clip, model=model, min_class_score=0.999).intervals == ()
+    named = hasvideo.localize(clip, model=model, classes=["BLUE"], min_class_score=0.999)
+    assert [a.label for a in named.activations] == ["blue"]
+
+
+def test_rules_given_win_over_the_model_s(clip, model):
+    strict = hasvideo.localize(clip, model=model, classes=["red"], min_duration=2.5)
+    assert strict.intervals == ()
+    assert strict.rule.min_duration == 2.5
+    assert strict.rule.threshold == 0.5
+
+
+def test_a_localizer_serves_many_videos(clip, model, tmp_path):
+    localizer = Localizer(model)
+    other = paint_video(tmp_path / "other.mp4", "green", "black")
+    assert spans(hasvideo.localize(clip, model=localizer, classes=["green"]), "green") == [(3.0, 4.0)]
+    assert spans(hasvideo.localize(other, model=localizer, classes=["green"]), "green") == [(0.0, 1.0)]
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"classes": ["redd"]}, "no class 'redd'; did you mean 'red'"),
+    ({"threshold": 2}, "fraction from 0 to 1, got 2"),
+    ({"threshold_mode": "mean"}, "accepted: max, minmax"),
+    ({"decoder": "ffmpeg"}, "known: decord, pyav, torchcodec"),
+    ({"engine": "onnx"}, "accepted: auto, torch, openvino"),
+    ({"device": "cuda:7"}, "--device cuda:7 is not available"),
+    ({"start": 9.0}, r"after the end of the video \(5\.00 s\)"),
+    ({"start": 3.0, "end": 2.0}, "end must be after start"),
+    ({"min_class_score": 1.5}, "number from 0 to 1, got 1.5"),
+    ({"top_k": 0}, "number of classes from 1, got 0"),
+])  # fmt: skip
+def test_wrong_requests_are_refused_with_what_is_accepted(clip, model, options, message):
+    with pytest.raises(UsageError, match=message):
+        hasvideo.localize(clip, model=model, **options)
+
+
+def test_models_that_are_none(clip, tmp_path):
+    (tmp_path / "text.ckpt").write_text("not a model")
+    with pytest.raises(UsageError, match="neither kinetics400 nor a checkpoint"):
+        hasvideo.localize(clip, model=str(tmp_path / "absent.ckpt"))
+    with pytest.raises(HasvideoError, match="not a hasvideo checkpoint"):
+        hasvideo.localize(clip, model=str(tmp_path / "text.ckpt"))
+
+
+def test_a_model_trained_on_other_weights_is_refused(clip, tmp_path):
+    with pytest.raises(HasvideoError, match="trained on features of colour with weights beef"):
+        hasvideo.localize(clip, model=str(colour_model(tmp_path / "x.ckpt", weights_sha256="beef")))
+
+
+def test_the_table_goes_to_standard_output_and_nothing_else(clip, model, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    code, out, errors = command(capsys, clip, "--model", model, "--classes", "red,green")
+    assert code == 0
+    assert [line.split()[:3] for line in out.splitlines() if "red" in line or "green" in line] == [
+        ["1.00", "3.00", "red"], ["3.00", "4.00", "green"],
+    ]  # fmt: skip
+    assert errors == []
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_every_format_is_written_and_listed(clip, model, capsys, tmp_path):
+    code, _, errors = command(capsys, clip, "--model", model, "-f", "all", "-o", tmp_path / "out")
+    assert code == 0
+    files = {p.name for p in (tmp_path / "out").iterdir()}
+    assert {"clip.json", "clip.csv", "clip.srt", "clip.vtt", "clip.ass", "clip.eaf", "clip.png", "clip.html"} <= files
+    assert len(errors) == len(files)
+
+
+def test_a_broken_video_does_not_stop_the_others(clip, model, capsys, tmp_path):
+    (tmp_path / "text.mp4").write_text("hello")
+    code, out, errors = command(
+        capsys, tmp_path / "text.mp4", tmp_path / "absent.mp4", clip, "--model", model, "-f", "csv", "-o", tmp_path
+    )
+    assert code == 1
+    assert "red" in out
+    assert sum("text.mp4" in e for e in errors) == 1
+    assert sum("absent.mp4" in e for e in errors) == 1
+    assert sorted(p.name for p in tmp_path.glob("*.csv")) == ["clip.csv"]
+
+
+def test_inputs_of_equal_stem_do_not_overwrite_each_other(model, capsys, tmp_path):
+    for folder, colour in (("a", "red"), ("b", "green")):
+        (tmp_path / folder).mkdir()
+        paint_video(tmp_path / folder / "clip.mp4", colour, "black")
+    code, _, _ = command(
+        capsys, tmp_path / "a", tmp_path / "b", "--model", model, "-f", "json", "-o", tmp_path / "out",
+        "--results", tmp_path / "all.json", "--classes", "red, green", "--threshold", "0.9",
+    )  # fmt: skip
+    assert code == 0
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"a__clip.mp4.json", "b__clip.mp4.json"}
+    results = json.loads((tmp_path / "all.json").read_text())["results"]
+    assert {video: found[0]["label"] for video, found in results.items()} == {
+        "a__clip.mp4": "red", "b__clip.mp4": "green",
+    }  # fmt: skip
+
+
+def test_skip_existing_leaves_finished_videos_alone(clip, model, capsys, tmp_path):
+    arguments = (clip, "--model", model, "-f", "csv", "-o", tmp_path / "out", "--skip-existing")
+    assert "red" in command(capsys, *arguments)[1]
+    (tmp_path / "out" / "clip.csv").write_text("mine")
+    assert command(capsys, *arguments)[:2] == (0, "")
+    assert (tmp_path / "out" / "clip.csv").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "name", ["with space.mp4", "quo\"te's.mp4", "🎬 été.mp4", "-dash.mp4", "a#b?c%20.mp4", "x[1].mp4"]
+)
+def test_awkward_names(model, capsys, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    paint_video(tmp_path / name, "red", "black")
+    code, out, _ = command(capsys, "--model", model, "-f", "all", "-o", "out", "--", name)
+    assert code == 0
+    assert "red" in out
+    assert (tmp_path / "out" / f"{Path(name).stem}.html").exists()
+
+
+def test_options_may_come_from_a_file_and_the_command_line_wins(clip, model, capsys, tmp_path):
+    config = tmp_path / "options.yaml"
+    config.write_text(f"model: {model}\nclasses: green\nmin_duration: 3\n")
+    assert "no action" in command(capsys, clip, "--config", config)[1]
+    assert "green" in command(capsys, clip, "--config", config, "--min-duration", "0.5")[1]
+
+
+def test_classes_are_listed(model, capsys):
+    assert command(capsys, "--list-classes", "--model", model)[:2] == (0, "red\ngreen\nblue\n")
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    ([], "no videos given"),
+    (["{clip}", "-f", "jsn"], "did you mean json"),
+    (["{clip}", "--classes", "gren"], "did you mean 'green'"),
+    (["{clip}", "--top-k", "many"], "top_k"),
+    (["{clip}", "--nonsense"], "nonsense"),
+    (["{clip}", "--start", "70"], "after the end"),
+    (["{clip}", "--skip-existing"], "--format"),
+    (["{folder}/absent.mp4"], "absent.mp4"),
+    (["{folder}/empty"], "no videos in folder"),
+    (["{folder}/*.nothing"], "no file matches"),
+])  # fmt: skip
+def test_wrong_usage_is_one_line_and_exit_code_2(clip, model, capsys, tmp_path, arguments, message):
+    (tmp_path / "empty").mkdir()
+    filled = [a.format(clip=clip, folder=tmp_path) for a in arguments]
+    code, out, errors = command(capsys, *filled, "--model", model, "-o", tmp_path / "out")
+    assert code == 2
+    assert len(errors) == 1
+    assert message in errors[0]
+    assert out == ""
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"plain text, not a video\n" * 50, b"\x00\x00\x00\x18ftypmp42" + bytes(64)])
+def test_files_that_are_no_videos_fail_in_one_line(model, capsys, tmp_path, content):
+    (tmp_path / "bad.mp4").write_bytes(content)
+    code, _, errors = command(capsys, tmp_path / "bad.mp4", "--model", model, "-f", "all", "-o", tmp_path / "out")
+    assert code == 1
+    assert len(errors) == 1
+    assert "bad.mp4" in errors[0]
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_truncated_video_fails_and_its_readable_part_can_be_asked_for(clip, model, tmp_path):
+    from tests.video_files import loop_video
+
+    whole = loop_video(clip, tmp_path / "long.mp4", 20)
+    data = whole.read_bytes()
+    broken = tmp_path / "cut.mp4"
+    broken.write_bytes(data[: len(data) // 2])
+    with pytest.raises(DecodeError, match=r"cut\.mp4"):
+        hasvideo.localize(broken, model=model)
+
+
+def test_an_output_that_cannot_be_written_stops_before_the_work(clip, model, capsys, tmp_path):
+    (tmp_path / "file").touch()
+    code, out, errors = command(capsys, clip, "--model", model, "-f", "json", "-o", tmp_path / "file" / "deep")
+    assert (code, out) == (1, "")
+    assert "cannot write" in errors[0]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_folder_stops_before_the_work(clip, model, capsys, tmp_path):
+    (tmp_path / "ro").mkdir()
+    (tmp_path / "ro").chmod(stat.S_IRUSR | stat.S_IXUSR)
+    code, _, errors = command(capsys, clip, "--model", model, "-f", "json", "-o", tmp_path / "ro")
+    assert code == 1
+    assert "cannot write" in errors[0]
+
+
+def test_an_interrupt_leaves_no_half_written_file(clip, model, tmp_path, monkeypatch):
+    import hasvideo.output.writers as writers
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(writers.FORMATS["png"], "write", interrupted, raising=False)
+    with pytest.raises(KeyboardInterrupt):
+        main([str(clip), "--model", model, "-f", "json", "png", "-o", str(tmp_path / "out")])
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["clip.json"]
