@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hasvideo.errors import UsageError
-from hasvideo.files import atomic_path
 from hasvideo.metrics.detection import Matches
 from hasvideo.output.palette import OKABE_ITO, color
-from hasvideo.output.plots import plain_style
+from hasvideo.output.plots import save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,15 +46,7 @@ def plot_evaluation(matches: Matches, path: Path, videos: Sequence[str] = ()) ->
         UsageError: a video is in neither the ground truth nor the detections, or the suffix is none of the above.
         HasvideoError: the file cannot be written.
     """
-    suffix = Path(path).suffix.lower()
-    if suffix not in (".png", ".svg", ".pdf"):
-        raise UsageError(f"cannot draw into {path}: the name must end in .png, .svg or .pdf")
-    # Without dates, the same result gives the same bytes.
-    undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
-    with plain_style(), atomic_path(path) as temporary:
-        draw_evaluation(matches, videos or typical_videos(matches)).savefig(
-            temporary, dpi=100, metadata=undated.get(suffix)
-        )
+    save_figure(path, lambda: draw_evaluation(matches, videos or typical_videos(matches)), dpi=100)
 
 
 def draw_evaluation(matches: Matches, videos: Sequence[str]) -> Figure:
