@@ -111,27 +111,6 @@ class Segments:
     def __len__(self) -> int:
         return len(self.start)
 
-    @classmethod
-    def from_rows(cls, videos: Iterable[str], rows: Sequence[Row], source: str) -> Segments:
-        """Build the columns from ``(video, label, start, end, score)`` rows; ``videos`` may name more than occur."""
-        names = tuple(dict.fromkeys([*videos, *(row[0] for row in rows)]))
-        labels = tuple(dict.fromkeys(row[1] for row in rows))
-        start, end, score = np.array([row[2:] for row in rows], dtype=np.float64).reshape(-1, 3).T
-        video_of, label_of = _positions(names), _positions(labels)
-        return cls(
-            names,
-            labels,
-            np.array([video_of[row[0]] for row in rows], dtype=np.int64),
-            np.array([label_of[row[1]] for row in rows], dtype=np.int64),
-            start,
-            end,
-            score,
-            source,
-        )
-
-
-Row = tuple[str, str, float, float, float]
-
 
 @dataclass(frozen=True)
 class Annotations:
@@ -196,8 +175,19 @@ class Annotations:
 
     def segments(self) -> Segments:
         """All instances as columns, ``Ambiguous`` ones included."""
-        rows = [(name, i.label, i.start, i.end, 1.0) for name, video in self.videos.items() for i in video.instances]
-        return Segments.from_rows(self.videos, rows, self.source)
+        rows = [(v, i) for v, video in enumerate(self.videos.values()) for i in video.instances]
+        labels: dict[str, int] = {}
+        label = [labels.setdefault(i.label, len(labels)) for _, i in rows]
+        return Segments(
+            tuple(self.videos),
+            tuple(labels),
+            np.array([v for v, _ in rows], dtype=np.int64),
+            np.array(label, dtype=np.int64),
+            np.array([i.start for _, i in rows], dtype=np.float64),
+            np.array([i.end for _, i in rows], dtype=np.float64),
+            np.ones(len(rows)),
+            self.source,
+        )
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Per subset: ``videos``, those ``annotated`` with an instance, ``instances`` and ``classes``.
@@ -306,10 +296,6 @@ def parse_segment(value: Any, where: str) -> tuple[float, float]:
 def _canonical(subset: str) -> str:
     name = subset.strip().casefold()
     return _SUBSETS.get(name, name)
-
-
-def _positions(names: Sequence[str]) -> dict[str, int]:
-    return {name: index for index, name in enumerate(names)}
 
 
 def _count(videos: Sequence[AnnotatedVideo]) -> dict[str, int]:
