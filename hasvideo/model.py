@@ -168,7 +168,10 @@ def load_model(name: str | Path) -> Model:
 
 
 def kinetics400() -> Model:
-    """I3D's own classifier, applied at every time step: unpooled it is the temporal CAM, averaged the video's scores.
+    """I3D's own classifier, applied at every time step: unpooled it is the temporal CAM, pooled the video's scores.
+
+    Pooled is the mean of each class's highest quarter of the video: Kinetics clips show their action all along, so their
+    average was right for them, but in an untrimmed video it drowns (docs/results.md has the comparison).
 
     Raises:
         HasvideoError: the weights cannot be had.
@@ -180,8 +183,9 @@ def kinetics400() -> Model:
 
     weights = load_weights(WEIGHTS_NAME)
     classes = tuple(R3D_18_Weights.KINETICS400_V1.meta["categories"])  # DeepMind's names, in its order
-    network = TemporalNetwork(TemporalConfig(I3DExtractor.dim, len(classes), layers=0))
+    network = TemporalNetwork(TemporalConfig(I3DExtractor.dim, len(classes), layers=0, pooling="topk", topk_divisor=4))
     network.head.load_state_dict({"weight": weights["logits.weight"].flatten(1), "bias": weights["logits.bias"]})
     return Model(
-        KINETICS400, classes, I3DExtractor.name, I3DExtractor.weights_sha256, I3DExtractor.grid, network.eval()
+        KINETICS400, classes, I3DExtractor.name, I3DExtractor.weights_sha256, I3DExtractor.grid, network.eval(),
+        min_class_score=0.05,
     )

@@ -95,7 +95,7 @@ def display_width(text: str) -> int:
 
 def _nothing_found(detections: Detections) -> str:
     if not detections.activations:
-        return "no action found"
+        return "no action found: no class is probable enough (--min-class-score lowers the bar)"
     best = max(detections.activations, key=lambda a: a.score)
     return f"no action found (closest class: {one_line(best.label)}, probability {best.score:.3f})"
 
