@@ -82,6 +82,8 @@ def write_video(
     first_time: float = 0.0,
     sound: float = 0.0,
     tick: Fraction = TICK,
+    pixel_aspect: Fraction | None = None,
+    images: np.ndarray | None = None,
     options: dict[str, str] | None = None,
     container_options: dict[str, str] | None = None,
 ) -> Path:
@@ -96,18 +98,22 @@ def write_video(
         first_time: seconds added to all timestamps.
         sound: seconds of sound (a tone); 0 for no sound track.
         tick: the encoder's time base, seconds; some codecs need a coarse one.
+        pixel_aspect: width over height of a pixel.
+        images: RGB ``(n, height, width, 3)`` to show instead of numbers.
         options: the encoder's own.
+        container_options: the container's own.
     """
     with av.open(str(path), "w", options=container_options or {}) as container:
         stream = container.add_stream(codec, rate=30, options=options or _fast(codec))
         stream.width, stream.height, stream.pix_fmt = width, height, pix_fmt
         stream.gop_size, stream.max_b_frames = gop, b_frames
         stream.codec_context.time_base = stream.time_base = tick
+        if pixel_aspect is not None:
+            stream.codec_context.sample_aspect_ratio = pixel_aspect
         tone = container.add_stream("aac", rate=8000, layout="mono") if sound else None
         durations: dict[int, int] = {}
         for number, (begin, end) in enumerate(pairwise(times)):
-            shown = (height, width) if rotation in (90, 270) else (width, height)
-            image = np.ascontiguousarray(np.rot90(draw_number(number, *shown), rotation // 90))
+            image = _stored_number(number, width, height, rotation) if images is None else images[number]
             frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             frame.pts = round((begin + Fraction(first_time)) / tick)
             frame.time_base = tick
@@ -119,6 +125,11 @@ def write_video(
     if rotation:
         _set_rotation(path, rotation)
     return path
+
+
+def _stored_number(number: int, width: int, height: int, rotation: int) -> np.ndarray:
+    shown = (height, width) if rotation in (90, 270) else (width, height)
+    return np.ascontiguousarray(np.rot90(draw_number(number, *shown), rotation // 90))
 
 
 def _mux(container: Any, packets: Iterable[av.Packet], durations: dict[int, int]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,7 +100,6 @@ class Container:
 
     def _open(self) -> tuple[InputContainer, VideoStream]:
         import av
-        import av.logging
 
         if not self.path.exists():
             raise DecodeError(f"{self.path}: no such file")
@@ -107,18 +107,14 @@ class Container:
             raise DecodeError(f"{self.path}: is a folder, not a video")
         if self.path.stat().st_size == 0:
             raise DecodeError(f"{self.path}: the file is empty")
-        level = av.logging.get_level()
-        av.logging.set_level(av.logging.ERROR)  # the reason is only in libav's log
         try:
-            with av.logging.Capture() as log:
+            with _libav_log() as log:
                 container = av.open(f"file:{self.path}", metadata_errors="replace")
         except PermissionError as error:
             raise DecodeError(f"{self.path}: no permission to read it") from error
         except (av.FFmpegError, ValueError) as error:
             reason = log[-1][2].strip() if log else getattr(error, "strerror", None) or str(error)
             raise DecodeError(f"{self.path}: no video, or one that is damaged or cut off ({reason})") from error
-        finally:
-            av.logging.set_level(level)
         return container, self._video_stream(container)
 
     def _video_stream(self, container: InputContainer) -> VideoStream:
@@ -196,6 +192,22 @@ class Container:
                 return
             if packet.size and not packet.is_corrupt:
                 yield packet
+
+
+@contextmanager
+def _libav_log() -> Iterator[list[tuple[int, str, str]]]:
+    """Collect libav's errors, which say more than its error codes: (level, component, message) each."""
+    import av.logging
+
+    level, skip = av.logging.get_level(), av.logging.get_skip_repeated()
+    av.logging.set_level(av.logging.ERROR)
+    av.logging.set_skip_repeated(False)
+    try:
+        with av.logging.Capture() as log:
+            yield log
+    finally:
+        av.logging.set_level(level)
+        av.logging.set_skip_repeated(skip)
 
 
 def _decode(packets: Iterable[Packet]) -> Iterator[VideoFrame]:

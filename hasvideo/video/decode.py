@@ -51,6 +51,10 @@ BATCH = 16  # frames that torchcodec decodes at once
 Progress = Callable[[], object]
 
 
+class DecoderWarning(UserWarning):
+    """The decoder that was asked for is not the one that decodes."""
+
+
 def open_reader(
     path: str | Path,
     decoder: str = "decord",
@@ -76,10 +80,10 @@ def open_reader(
         UsageError: an unknown decoder, or a range outside the video.
     """
     check_request(decoder, fps, short_side, start, end)
-    return Reader(Container(Path(path), progress), _available(decoder), fps, short_side, start or 0.0, end)
+    return Reader(Container(Path(path), progress), load_decoder(decoder), fps, short_side, start or 0.0, end)
 
 
-def _available(decoder: str) -> str:
+def load_decoder(decoder: str) -> str:
     """The decoder to use: the given one if it can be loaded, PyAV instead of a decord that has no wheel for a machine.
 
     Raises:
@@ -91,7 +95,7 @@ def _available(decoder: str) -> str:
         importlib.import_module(decoder if decoder == "decord" else "torchcodec.decoders")
     except (ImportError, OSError, RuntimeError) as error:
         if decoder == "decord":
-            warnings.warn("decord is not installed here: PyAV decodes instead", stacklevel=3)
+            warnings.warn("decord is not installed here: PyAV decodes instead", DecoderWarning, stacklevel=3)
             return "pyav"
         reason = next(iter(str(error).splitlines()), "")
         raise UsageError(f"decoder torchcodec cannot be loaded ({reason}); known: {', '.join(DECODERS)}") from error
@@ -215,7 +219,8 @@ class _Frame:
 def _on_display(frames: Iterable[_Frame], grid: _Grid) -> Iterator[np.ndarray]:
     """Yield the image on display at each time of the grid, until the frames or the grid end.
 
-    A frame stays until the next one comes, whatever duration it claims; the last one END_TOLERANCE longer.
+    A frame stays until the next one comes, whatever duration it claims; so does the last one, if no more than
+    END_TOLERANCE is missing then.
     """
     done = 0
     current: _Frame | None = None
@@ -230,7 +235,8 @@ def _on_display(frames: Iterable[_Frame], grid: _Grid) -> Iterator[np.ndarray]:
                 return
         current = frame
     if current is not None:
-        yield from _repeat(current, grid.before(current.end + END_TOLERANCE) - done)
+        complete = grid.before(current.end + END_TOLERANCE) == grid.length
+        yield from _repeat(current, (grid.length if complete else grid.before(current.end)) - done)
 
 
 def _repeat(frame: _Frame, times: int) -> Iterator[np.ndarray]:
@@ -255,14 +261,14 @@ def _pyav_image(scaler: VideoReformatter, frame: VideoFrame, size: tuple[int, in
 def _segment_frames(source: Container, decoder: str, size: tuple[int, int], since: float) -> Iterator[_Frame]:
     """Decode segment by segment; from the first one that the decoder cannot take, PyAV decodes the rest."""
     rotation = source.info.rotation
-    read = _decord_images if decoder == "decord" else _torchcodec_images
+    read, container_format = _SEGMENT_READERS[decoder]
     done = -math.inf
     for segment in _segments(source, since, SEGMENT_BYTES // (3 * size[0] * size[1])):
         try:
-            images = read(segment.remux(), len(segment.shows), _stored(size, rotation), source.progress)
+            images = read(segment.remux(container_format), len(segment.shows), _stored(size, rotation), source.progress)
         except Exception:  # their own error classes are not documented, and PyAV tells what is wrong with the video
             rest = f"{source.codec} from {done:.1f} s on; PyAV does" if done > 0 else f"{source.codec}; PyAV decodes it"
-            warnings.warn(f"{source.path}: {decoder} cannot decode {rest}", stacklevel=2)
+            warnings.warn(f"{source.path}: {decoder} cannot decode {rest}", DecoderWarning, stacklevel=2)
             break
         for (start, end), image in zip(segment.shows, images, strict=True):
             if 0 <= start < segment.until:
@@ -307,6 +313,10 @@ def _torchcodec_images(file: io.BytesIO, count: int, size: tuple[int, int], prog
     return images
 
 
+# With the format each is handed: decord needs one that tells its duration, torchcodec one that tells no rotation.
+_SEGMENT_READERS = {"decord": (_decord_images, "matroska"), "torchcodec": (_torchcodec_images, "nut")}
+
+
 class _Segment:
     """Packets of a video that decode on their own, in decode order.
 
@@ -323,16 +333,15 @@ class _Segment:
         in_display_order = [packets[i] for i in self._order]
         self.shows = [source.display_time(packet) for packet in in_display_order if not _is_hidden(packet)]
 
-    def remux(self) -> io.BytesIO:
+    def remux(self, container_format: str) -> io.BytesIO:
         """Pack the packets as they are into a file in memory, numbered instead of timed."""
         import av
 
         ranks = np.argsort(self._order)
         delay = max(0, int((np.arange(len(ranks)) - ranks).max()))  # no frame may be shown before it is decoded
         file = io.BytesIO()
-        with av.open(file, "w", format="matroska") as container:
+        with av.open(file, "w", format=container_format) as container:
             stream = container.add_stream_from_template(self._packets[0].stream, opaque=True)
-            stream.set_display_matrix(None)  # decoders differ in whether they heed it
             for number, (packet, rank) in enumerate(zip(self._packets, ranks.tolist(), strict=True)):
                 copy = av.Packet(bytes(packet))
                 copy.stream, copy.time_base, copy.is_keyframe = stream, Fraction(1, 25), packet.is_keyframe

@@ -1,14 +1,14 @@
 """Decoding in a process of its own: a damaged file may hang or crash the decoder, but not the program.
 
 The child is a plain ``python -m hasvideo.video.decoder_process`` (so a user's script needs no ``__main__`` guard). It
-writes messages to a pipe: each a line of JSON, ``{"kind": ...}``, where a ``frame`` is followed by its pixels.
+writes messages to a pipe: each is a line of JSON, ``[kind, content]``; after a ``frame`` come its pixels.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib
 import json
+import math
 import os
 import queue
 import signal
@@ -28,13 +28,14 @@ import numpy as np
 
 from hasvideo.errors import DecodeError, HasvideoError, UsageError
 from hasvideo.types import VideoInfo
-from hasvideo.video.decode import check_request, open_reader, stack
+from hasvideo.video.decode import DecoderWarning, check_request, load_decoder, open_reader, stack
 
 TIMEOUT = 15.0  # seconds without a sign of life from the decoder
 START_TIMEOUT = 60.0  # seconds for the child to start: torchcodec imports torch
 QUEUE_BYTES = 2**25  # of frames read ahead
-ALIVE_INTERVAL = 1.0  # seconds
-_MODULES = {"decord": "decord", "pyav": "av", "torchcodec": "torchcodec.decoders"}
+ALIVE_INTERVAL = 1.0  # seconds between two signs of life while there is nothing else to say
+
+Message = tuple[str, Any]
 
 
 class FrameStream:
@@ -79,28 +80,29 @@ class FrameStream:
         self._request = {
             "path": str(path), "decoder": decoder, "fps": fps, "short_side": short_side, "start": start, "end": end
         }  # fmt: skip
-        self._messages: queue.Queue[dict[str, Any]] = queue.Queue()
-        self._noise: deque[bytes] = deque(maxlen=1)
+        self._messages: queue.Queue[Message] = queue.Queue()
         self._heard = 0.0
+        self._last_words: deque[bytes] = deque(maxlen=1)
 
     def __enter__(self) -> FrameStream:
         self._heard = time.monotonic()
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", __name__, json.dumps(self._request)],
-            stdin=subprocess.PIPE,  # the child ends when this closes
+            stdin=subprocess.PIPE,  # the child ends when this closes, however the parent ends
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=_child_environment(),
         )
-        threading.Thread(target=self._receive, daemon=True).start()
-        threading.Thread(target=self._drain, daemon=True).start()
+        self._threads = [threading.Thread(target=target, daemon=True) for target in (self._receive, self._overhear)]
+        for thread in self._threads:
+            thread.start()
         try:
-            self._await("started", START_TIMEOUT)
-            header = self._await("info", self._timeout)
+            self._next(START_TIMEOUT)
+            _, header = self._next(self._timeout)
         except BaseException:
             self.close()
             raise
-        self.info = VideoInfo(**{**header["info"], "path": self.path})
+        self.info = VideoInfo(path=self.path, **header["info"])
         self.width, self.height, self.length = header["width"], header["height"], header["length"]
         return self
 
@@ -110,168 +112,150 @@ class FrameStream:
         self.close()
 
     def frames(self) -> Iterator[np.ndarray]:
-        """Yield frames, uint8 RGB ``(height, width, 3)``; once only."""
-        while (message := self._next(self._timeout))["kind"] != "end":
-            yield message["pixels"]
+        """Yield the frames, uint8 RGB ``(height, width, 3)``; once only."""
+        while (message := self._next(self._timeout))[0] == "frame":
+            yield message[1]
 
     def chunks(self, size: int = 64) -> Iterator[np.ndarray]:
-        """Yield the same frames in arrays ``(n, height, width, 3)``, n = ``size`` but for the last."""
+        """Yield the frames in arrays ``(n, height, width, 3)``, n = ``size`` but for the last; once only."""
         return stack(self.frames(), size)
 
     def close(self) -> None:
-        """End the child, whatever it does."""
+        """End the child, whatever it is doing."""
         self._process.kill()
         self._process.wait()
-        # A reader thread that waits for room in the queue has to find some, to see the end of the pipe.
-        self._messages.maxsize = 0
-        with contextlib.suppress(queue.Empty):
-            while True:
-                self._messages.get_nowait()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()  # type: ignore[union-attr]
+        while any(thread.is_alive() for thread in self._threads):
+            with contextlib.suppress(queue.Empty):  # makes room for a thread that waits to put a message
+                self._messages.get(timeout=0.01)
 
-    def _await(self, kind: str, timeout: float) -> dict[str, Any]:
-        message = self._next(timeout)
-        assert message["kind"] == kind, message
-        return message
-
-    def _next(self, timeout: float) -> dict[str, Any]:
+    def _next(self, timeout: float) -> Message:
         """Return the next message that is neither a warning nor an error."""
         while True:
-            message = self._get(timeout)
-            if message["kind"] == "warning":
-                warnings.warn(message["text"], stacklevel=4)
-            elif message["kind"] == "usage":
-                raise UsageError(message["text"])
-            elif message["kind"] == "failed":
-                raise DecodeError(message["text"])
-            elif message["kind"] == "died":
-                raise DecodeError(self._obituary())
+            kind, content = self._get(timeout)
+            if kind == "warning":
+                warnings.warn(content, DecoderWarning, stacklevel=4)
+            elif kind == "usage":
+                raise UsageError(content)
+            elif kind == "failed":
+                raise DecodeError(content)
+            elif kind == "died":
+                raise DecodeError(f"{self.path}: {self._cause_of_death()}")
             else:
-                return message
+                return kind, content
 
-    def _get(self, timeout: float) -> dict[str, Any]:
+    def _get(self, timeout: float) -> Message:
         while True:
             try:
                 return self._messages.get(timeout=min(0.25, timeout))
             except queue.Empty:
                 if time.monotonic() - self._heard > timeout:
-                    self._process.kill()
                     raise DecodeError(
                         f"{self.path}: decoder made no progress for {timeout:g} s{self._advice()}"
                     ) from None
 
-    def _obituary(self) -> str:
+    def _cause_of_death(self) -> str:
         code = self._process.wait()
         if code < 0:
-            return f"{self.path}: {self._decoder} crashed ({signal.Signals(-code).name}){self._advice()}"
-        last = self._noise[-1].decode(errors="replace").strip() if self._noise else f"exit code {code}"
-        return f"{self.path}: the decoder process ended ({last}){self._advice()}"
+            return f"the decoder crashed ({signal.Signals(-code).name}){self._advice()}"
+        words = self._last_words[-1].decode(errors="replace").strip() if self._last_words else "no reason given"
+        return f"the decoder ended with code {code} ({words}){self._advice()}"
 
     def _advice(self) -> str:
-        return "" if self._decoder == "pyav" else "; the file is damaged, --decoder pyav may read it"
+        return "; the file may be damaged" + ("" if self._decoder == "pyav" else ", --decoder pyav may still read it")
 
     def _receive(self) -> None:
         """Thread: read the child's messages into the queue."""
-        pipe = self._process.stdout
-        assert pipe is not None
-        shape = (0, 0, 3)
-        try:
+        shape: tuple[int, int, int] = (0, 0, 0)
+        with self._process.stdout as pipe, contextlib.suppress(EOFError, ValueError):  # type: ignore[union-attr]
             while line := pipe.readline():
-                message = json.loads(line)
+                kind, content = json.loads(line)
                 self._heard = time.monotonic()
-                if message["kind"] == "info":
-                    shape = (message["height"], message["width"], 3)
-                    self._messages.maxsize = max(2, QUEUE_BYTES // int(np.prod(shape)))
-                elif message["kind"] == "frame":
-                    message["pixels"] = _read_pixels(pipe, shape)
-                if message["kind"] != "alive":
-                    self._messages.put(message)
-        except (ValueError, EOFError):
-            pass  # the child died in the middle of a message
-        self._messages.put({"kind": "died"})
+                if kind == "info":
+                    shape = (content["height"], content["width"], 3)
+                    self._messages.maxsize = max(2, QUEUE_BYTES // math.prod(shape))
+                elif kind == "frame":
+                    content = _read_pixels(pipe, shape)
+                if kind != "alive":
+                    self._messages.put((kind, content))
+        self._messages.put(("died", None))
 
-    def _drain(self) -> None:
+    def _overhear(self) -> None:
         """Thread: keep the last line of what the decoder's libraries print."""
-        assert self._process.stderr is not None
-        self._noise.extend(line for line in self._process.stderr if line.strip())
+        with self._process.stderr as pipe:  # type: ignore[union-attr]
+            self._last_words.extend(line for line in pipe if line.strip())
 
 
 def _read_pixels(pipe: IO[bytes], shape: tuple[int, int, int]) -> np.ndarray:
     pixels = np.empty(shape, np.uint8)
-    rest = memoryview(pixels.data).cast("B")
-    while rest:
-        count = pipe.readinto(rest)  # type: ignore[attr-defined]
-        if not count:
-            raise EOFError
-        rest = rest[count:]
+    if pipe.readinto(pixels.data) < pixels.size:  # type: ignore[attr-defined]
+        raise EOFError
     return pixels
 
 
 def _child_environment() -> dict[str, str]:
     """The child imports what the parent would, and leaves the cores to the network."""
-    path = os.pathsep.join(entry for entry in sys.path if entry)
+    path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
     return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
-def main() -> None:
-    """The child: decode what the JSON argument asks for, write messages to standard output."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    output = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever a library prints must not mix with the messages
-    channel = _Channel(output)
-    try:
-        _serve(json.loads(sys.argv[1]), channel)
-    except BrokenPipeError:
-        os._exit(1)
-
-
-def _serve(request: dict[str, Any], channel: _Channel) -> None:
-    warnings.showwarning = lambda message, *_: channel.send("warning", text=str(message))
-    warnings.simplefilter("ignore")
-    warnings.filterwarnings("always", module="hasvideo")
-    with contextlib.suppress(Exception):  # a decoder that cannot be loaded is reported when it is used
-        importlib.import_module(_MODULES[request["decoder"]])
-    channel.send("started")
-    try:
-        reader = open_reader(**request, progress=channel.alive)
-        info = {**asdict(reader.info), "path": request["path"]}
-        channel.send("info", info=info, width=reader.width, height=reader.height, length=reader.length)
-        for frame in reader.frames():
-            channel.send("frame", frame)
-        channel.send("end")
-    except BrokenPipeError:
-        raise
-    except UsageError as error:
-        channel.send("usage", text=str(error))
-    except HasvideoError as error:
-        channel.send("failed", text=str(error))
-    except Exception as error:
-        channel.send("failed", text=f"{request['path']}: {request['decoder']} failed: {type(error).__name__}: {error}")
-
-
 class _Channel:
-    """The child's side of the pipe."""
+    """The child's end of the pipe."""
 
-    def __init__(self, pipe: IO[bytes]) -> None:
-        self._pipe = pipe
+    def __init__(self) -> None:
+        self._pipe = os.fdopen(os.dup(1), "wb")
+        os.dup2(2, 1)  # whatever a library prints must not mix with the messages
         self._last = time.monotonic()
 
-    def send(self, kind: str, pixels: np.ndarray | None = None, **content: Any) -> None:
-        self._pipe.write(json.dumps({"kind": kind, **content}).encode() + b"\n")
+    def send(self, kind: str, content: Any = None, pixels: np.ndarray | None = None) -> None:
+        self._pipe.write(json.dumps([kind, content]).encode() + b"\n")
         if pixels is not None:
             self._pipe.write(np.ascontiguousarray(pixels).data)
         self._pipe.flush()
         self._last = time.monotonic()
 
     def alive(self) -> None:
-        """Say so, from time to time."""
         if time.monotonic() - self._last > ALIVE_INTERVAL:
             self.send("alive")
 
 
+def main() -> None:
+    """The child: decode what the JSON argument asks for, write messages to standard output."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    channel = _Channel()
+    warnings.showwarning = lambda message, *_: channel.send("warning", str(message))
+    warnings.filterwarnings("ignore")
+    warnings.filterwarnings("always", category=DecoderWarning)
+    with contextlib.suppress(BrokenPipeError):
+        _serve(json.loads(sys.argv[1]), channel)
+    os._exit(0)  # decoders may crash or hang when taken down, too
+
+
+def _serve(request: dict[str, Any], channel: _Channel) -> None:
+    try:
+        request["decoder"] = load_decoder(request["decoder"])
+        channel.send("started")
+        reader = open_reader(**request, progress=channel.alive)
+        info = {key: value for key, value in asdict(reader.info).items() if key != "path"}
+        channel.send("info", {"info": info, "width": reader.width, "height": reader.height, "length": reader.length})
+        for frame in reader.frames():
+            channel.send("frame", pixels=frame)
+        channel.send("end")
+    except UsageError as error:
+        channel.send("usage", str(error))
+    except HasvideoError as error:
+        channel.send("failed", str(error))
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        channel.send("failed", f"{request['path']}: {request['decoder']} failed ({type(error).__name__}: {error})")
+
+
 def _end_with_parent() -> None:
     """Thread: standard input closes when the parent ends, however it does."""
-    sys.stdin.buffer.read()
+    os.read(0, 1)
     os._exit(1)
 
 
