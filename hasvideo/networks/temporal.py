@@ -21,8 +21,8 @@ Classification = Literal["softmax", "sigmoid"]
 class TemporalConfig:
     """What a :class:`TemporalNetwork` is made of; it travels in the checkpoint."""
 
-    in_channels: int  # D of the features: 1024 for I3D RGB, 2048 with flow, 4096 for C3D
-    num_classes: int  # outputs of the head
+    in_channels: int = 1024  # D of the features: 1024 for I3D RGB, 2048 with flow, 4096 for C3D
+    num_classes: int = 20  # outputs of the head: the classes of THUMOS 2014
     layers: int = 2  # the paper's two temporal convolutions; 0 is a head right on the features
     channels: int = 500  # kernels in each convolution, the paper's
     kernel: int = 1  # time steps a kernel sees; the paper's convolutions are 1×1

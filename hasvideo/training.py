@@ -1,0 +1,410 @@
+"""One training loop for every task: on one processor or several, with exact resume, records and curves.
+
+Everything random is drawn from the seed, the epoch and the sample's number alone, never from what ran before. So a run
+that was cut off and resumed, or was spread over several processes, ends like one that went through in one process.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import send_to_device
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, Sampler
+from tqdm import tqdm
+
+from hasvideo.errors import HasvideoError, UsageError
+from hasvideo.files import atomic_path, write_text
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+Criterion = Callable[[nn.Module, Any], dict[str, Tensor]]
+"""``criterion(network, batch)`` gives values per sample ``(b,)``: ``loss`` is minimised, all are recorded."""
+
+Metrics = dict[str, float]
+Optimizer = Literal["adam", "sgd"]
+Schedule = Literal["constant", "cosine", "steps"]
+Precision = Literal["no", "fp16", "bf16"]
+
+STATE = "state.pt"
+METRICS = "metrics.jsonl"
+CURVES = "curves.png"
+_SECONDS_BETWEEN_STATES = 10.0  # what a run that is cut off loses, or an epoch where that takes longer
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How to train: what decides the result besides network, data and hiding."""
+
+    epochs: int = 100  # enough for a few hundred videos to converge
+    batch_size: int = 16  # samples of a step, over all processes
+    optimizer: Optimizer = "adam"  # usual for features; the paper's image networks take sgd
+    learning_rate: float = 1e-3  # adam's own default
+    momentum: float = 0.9  # of sgd, the paper's
+    weight_decay: float = 5e-4  # the paper's, for images
+    schedule: Schedule = "constant"  # adam needs none for so few epochs
+    steps: dict[int, float] = field(default_factory=dict)  # schedule = steps: learning rate from each epoch on, from 0
+    clip_norm: float = 0.0  # largest norm of the gradient; 0 leaves it
+    precision: Precision = "no"  # float32; the networks are small
+    seed: int = 0  # of weights, order and hiding
+    workers: int = 0  # processes that load samples; features in memory need none
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 1 or self.workers < 0:
+            raise UsageError(f"epochs and batch_size must be at least 1 and workers 0, got {self}")
+        if not (self.learning_rate > 0 and min(self.momentum, self.weight_decay, self.clip_norm) >= 0):
+            raise UsageError(f"learning_rate must be above 0; momentum, weight_decay, clip_norm at least 0: got {self}")
+        for name, known in (("optimizer", Optimizer), ("schedule", Schedule), ("precision", Precision)):
+            if getattr(self, name) not in get_args(known):
+                raise UsageError(f"unknown {name} {getattr(self, name)!r}; accepted: {', '.join(get_args(known))}")
+
+    def rate(self, epoch: int) -> float:
+        """Learning rate of an epoch, counted from 0."""
+        if self.schedule == "cosine":
+            return self.learning_rate * (1 + math.cos(math.pi * epoch / self.epochs)) / 2
+        reached = [start for start in self.steps if start <= epoch] if self.schedule == "steps" else []
+        return self.steps[max(reached)] if reached else self.learning_rate
+
+
+class Augmented(Dataset[Any]):
+    """A data set whose samples are changed at random, anew in every epoch, and the same in any process.
+
+    Args:
+        samples: the data set.
+        augment: ``augment(sample, generator)`` gives the changed sample.
+        seed: with the epoch and the sample's number it decides the generator's state.
+    """
+
+    def __init__(self, samples: Dataset[Any], augment: Callable[[Any, torch.Generator], Any], seed: int) -> None:
+        self.samples = samples
+        self.augment = augment
+        self.seed = seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return len(self.samples)  # type: ignore[arg-type]
+
+    def __getitem__(self, index: int) -> Any:
+        generator = torch.Generator().manual_seed(_seed(self.seed, self.epoch, index))
+        return self.augment(self.samples[index], generator)
+
+
+class EpochBatches(Sampler[list[int]]):
+    """The share that one process has in each batch of an epoch.
+
+    A batch that is too small for all processes gives the rest its first sample, for them to keep step; :attr:`sizes`
+    says that it does not count.
+
+    Args:
+        samples: number of samples.
+        batch_size: samples of a batch, over all processes.
+        seed: numbers that decide the order; None keeps the samples' own.
+        rank, world: this process's number, and how many there are.
+    """
+
+    def __init__(
+        self, samples: int, batch_size: int, seed: tuple[int, ...] | None = None, rank: int = 0, world: int = 1
+    ) -> None:
+        self.samples, self.batch_size, self.seed, self.rank, self.world = samples, batch_size, seed, rank, world
+
+    def __len__(self) -> int:
+        return math.ceil(self.samples / self.batch_size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = np.arange(self.samples)
+        if self.seed is not None:
+            order = np.random.default_rng(self.seed).permutation(self.samples)
+        for first in range(0, self.samples, self.batch_size):
+            batch = order[first : first + self.batch_size].tolist()
+            yield batch[self.rank :: self.world] or batch[:1]
+
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """Samples of each batch: of all processes, and of this one."""
+        totals = [min(self.batch_size, self.samples - first) for first in range(0, self.samples, self.batch_size)]
+        return [(total, len(range(self.rank, total, self.world))) for total in totals]
+
+
+class Engine:
+    """A network with all it takes to train it: ``train_one_epoch``, ``evaluate``, and its state as a file.
+
+    Run by ``torchrun`` or ``accelerate launch``, the processes share every batch.
+
+    Args:
+        network: trained in place.
+        criterion: see :data:`Criterion`.
+        config: optimizer, batches, seed.
+        collate: makes a batch of samples; torch's own where None.
+        device: ``auto`` (a GPU where there is one) or ``cpu``.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        criterion: Criterion,
+        config: TrainingConfig,
+        collate: Callable[[list[Any]], Any] | None = None,
+        device: str = "auto",
+    ) -> None:
+        if AcceleratorState._shared_state and AcceleratorState().mixed_precision != config.precision:
+            # It is one for the whole program; a second training may still want another precision than the first.
+            AcceleratorState._reset_state()
+        self.accelerator = Accelerator(mixed_precision=config.precision, cpu=device == "cpu")
+        self.criterion, self.config, self.collate = criterion, config, collate
+        self.network, self.optimizer = self.accelerator.prepare(network, _optimizer(network, config))
+
+    def train_one_epoch(self, samples: Dataset[Any], epoch: int, bar: tqdm | None = None) -> Metrics:
+        """Go through all samples once, in a new order.
+
+        Args:
+            samples: where it has an ``epoch``, as :class:`Augmented` has, it is told the epoch.
+            epoch: counted from 0.
+            bar: moved on by one for each step.
+
+        Returns:
+            Means of what the criterion gave.
+
+        Raises:
+            HasvideoError: the loss is no longer finite.
+        """
+        if hasattr(samples, "epoch"):
+            samples.epoch = epoch
+        torch.manual_seed(_seed(self.config.seed, epoch, self.accelerator.process_index))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.rate(epoch)
+        self.network.train()
+        means = _Means(self.accelerator)
+        for step, (batch, total, mine) in enumerate(self._batches(samples, epoch)):
+            values = self.criterion(self.network, batch)
+            # Processes average their gradients, so each one's sum is scaled to make that the mean over the whole batch.
+            loss = values["loss"].sum() * (self.accelerator.num_processes / total if mine else 0.0)
+            if not math.isfinite(loss.item()):
+                raise HasvideoError(_not_finite(loss.item(), epoch, step, self.config.rate(epoch)))
+            self.optimizer.zero_grad()
+            self.accelerator.backward(loss)
+            if self.config.clip_norm:
+                self.accelerator.clip_grad_norm_(self.network.parameters(), self.config.clip_norm)
+            self.optimizer.step()
+            means.add(values, mine)
+            if bar is not None:
+                bar.update()
+        return means.result()
+
+    @torch.no_grad()
+    def evaluate(self, samples: Dataset[Any]) -> Metrics:
+        """Means of what the criterion gives over all samples, in ``eval()``."""
+        self.network.eval()
+        means = _Means(self.accelerator)
+        for batch, _, mine in self._batches(samples, None):
+            means.add(self.criterion(self.network, batch), mine)
+        return means.result()
+
+    def state(self) -> dict[str, Any]:
+        """What it takes to go on: weights and the optimizer's memory."""
+        return {
+            "network": self.accelerator.unwrap_model(self.network).state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler else {},
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from what :meth:`state` gave."""
+        self.accelerator.unwrap_model(self.network).load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.accelerator.scaler:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+
+    def _batches(self, samples: Dataset[Any], epoch: int | None) -> Iterator[tuple[Any, int, int]]:
+        """This process's batches, and how many samples of each count: over all processes, and here."""
+        config, accelerator = self.config, self.accelerator
+        order = None if epoch is None else (config.seed, epoch)
+        batches = EpochBatches(
+            len(samples),  # type: ignore[arg-type]
+            config.batch_size,
+            order,
+            accelerator.process_index,
+            accelerator.num_processes,
+        )
+        loader = DataLoader(samples, batch_sampler=batches, collate_fn=self.collate, num_workers=config.workers)
+        for batch, (total, mine) in zip(loader, batches.sizes, strict=True):
+            yield send_to_device(batch, accelerator.device), total, mine
+
+
+def train(
+    network: nn.Module,
+    criterion: Criterion,
+    samples: Dataset[Any],
+    config: TrainingConfig,
+    *,
+    collate: Callable[[list[Any]], Any] | None = None,
+    validation: Dataset[Any] | None = None,
+    folder: Path | None = None,
+    resume: bool = False,
+    tensorboard: bool = False,
+    device: str = "auto",
+    progress: bool = True,
+) -> list[Metrics]:
+    """Train a network in place, keeping records.
+
+    Args:
+        network, criterion, config, collate, device: see :class:`Engine`.
+        samples: see :meth:`Engine.train_one_epoch`.
+        validation: samples on which the criterion is recorded after every epoch, as ``val_loss`` and so on.
+        folder: gets ``state.pt`` to resume from, ``metrics.jsonl`` and ``curves.png``; None writes nothing.
+        resume: go on from the folder's ``state.pt`` if there is one.
+        tensorboard: also write TensorBoard event files to the folder.
+        progress: show a bar on standard error.
+
+    Returns:
+        The metrics of each epoch: ``epoch`` (from 1), means of what the criterion gave, ``learning_rate``, ``seconds``.
+
+    Raises:
+        HasvideoError: the loss is no longer finite, the state to resume from is damaged or was made with other
+            settings, a file cannot be written, or TensorBoard is not installed.
+    """
+    engine = Engine(network, criterion, config, collate, device)
+    main = engine.accelerator.is_main_process
+    records = _Records(folder, config, len(samples), tensorboard) if folder is not None else None  # type: ignore[arg-type]
+    history = records.start(engine, resume) if records is not None else []
+    steps = math.ceil(len(samples) / config.batch_size)  # type: ignore[arg-type]
+    with tqdm(total=config.epochs * steps, unit="step", disable=not (progress and main), leave=False) as bar:
+        bar.update(len(history) * steps)
+        for epoch in range(len(history), config.epochs):
+            start = time.perf_counter()
+            metrics = {"epoch": epoch + 1.0, **engine.train_one_epoch(samples, epoch, bar)}
+            if validation is not None:
+                metrics |= {f"val_{name}": value for name, value in engine.evaluate(validation).items()}
+            history.append(metrics | {"learning_rate": config.rate(epoch), "seconds": time.perf_counter() - start})
+            bar.set_postfix(epoch=epoch + 1, loss=f"{metrics['loss']:.4g}")
+            if records is not None and main:
+                records.add(engine, history)
+    engine.accelerator.unwrap_model(engine.network, keep_fp32_wrapper=False)
+    return history
+
+
+class _Records:
+    """The files of a run."""
+
+    def __init__(self, folder: Path, config: TrainingConfig, samples: int, tensorboard: bool) -> None:
+        self.folder = Path(folder)
+        # Neither the number of loading processes nor of epochs changes what an epoch does, but for a cosine's length.
+        free = {"workers"} if config.schedule == "cosine" else {"workers", "epochs"}
+        self.settings = {name: value for name, value in asdict(config).items() if name not in free}
+        self.settings["samples"] = samples
+        self.epochs = config.epochs
+        self.tensorboard = _open_tensorboard(self.folder) if tensorboard else None
+        self.saved = time.monotonic()
+
+    def start(self, engine: Engine, resume: bool) -> list[Metrics]:
+        """Begin the files, or load the state where there is one and it is wanted; returns what was recorded."""
+        history = self._load(engine) if resume and (self.folder / STATE).exists() else []
+        if engine.accelerator.is_main_process:
+            write_text(self.folder / METRICS, "".join(json.dumps(metrics) + "\n" for metrics in history))
+        return history
+
+    def add(self, engine: Engine, history: list[Metrics]) -> None:
+        """Record the last epoch; now and then, and at the end, save the state."""
+        with (self.folder / METRICS).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(history[-1]) + "\n")
+        if self.tensorboard is not None:
+            for name, value in history[-1].items():
+                self.tensorboard.add_scalar(name, value, len(history))
+        last = len(history) == self.epochs
+        if last or time.monotonic() - self.saved >= _SECONDS_BETWEEN_STATES:
+            with atomic_path(self.folder / STATE) as path:
+                torch.save({"settings": self.settings, "history": history, **engine.state()}, path)
+            self.saved = time.monotonic()
+        if last:
+            plot_curves(history, self.folder / CURVES)
+
+    def _load(self, engine: Engine) -> list[Metrics]:
+        path = self.folder / STATE
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            found = state["settings"]
+            for name, wanted in self.settings.items():
+                if found[name] != wanted:
+                    raise HasvideoError(f"cannot resume from {path}: its {name} is {found[name]}, not {wanted}")
+            engine.load_state(state)
+            return state["history"]
+        except (OSError, KeyError, TypeError, ValueError, RuntimeError, UnpicklingError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise HasvideoError(f"cannot resume from {path}: it is not a state of this training ({reason})") from error
+
+
+class _Means:
+    """Means over samples, and over the processes."""
+
+    def __init__(self, accelerator: Accelerator) -> None:
+        self.accelerator = accelerator
+        self.sums: dict[str, Tensor] = {}
+        self.count = 0
+
+    def add(self, values: dict[str, Tensor], samples: int) -> None:
+        """Add the values of a batch, of which ``samples`` count: all or none."""
+        self.count += samples
+        for name, value in values.items():
+            total = value.detach().sum(dtype=torch.float64) * bool(samples)
+            self.sums[name] = self.sums.get(name, 0) + total
+
+    def result(self) -> Metrics:
+        """The means."""
+        sums = torch.stack([*self.sums.values(), torch.tensor(self.count, device=self.accelerator.device)])
+        *totals, count = self.accelerator.reduce(sums).tolist()
+        return {name: total / count for name, total in zip(self.sums, totals, strict=True)}
+
+
+def plot_curves(history: list[Metrics], path: Path) -> None:
+    """Draw losses, and in a second panel all else that was recorded, against the epoch."""
+    from matplotlib.figure import Figure
+
+    names = [name for name in history[-1] if name not in ("epoch", "seconds", "learning_rate")]
+    panels = [[n for n in names if n.endswith("loss")], [n for n in names if not n.endswith("loss")]]
+    panels = [panel for panel in panels if panel]
+    figure = Figure(figsize=(5 * len(panels), 3.5), layout="constrained")
+    for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        for name in panel:
+            axes.plot([m["epoch"] for m in history], [m[name] for m in history], label=name)
+        axes.set_xlabel("epoch")
+        axes.set_ylim(bottom=0)
+        axes.legend()
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=150)
+
+
+def _optimizer(network: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(parameters, config.learning_rate, config.momentum, weight_decay=config.weight_decay)
+    return torch.optim.Adam(parameters, config.learning_rate, weight_decay=config.weight_decay)
+
+
+def _open_tensorboard(folder: Path) -> SummaryWriter:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise HasvideoError("event files need TensorBoard: pip install tensorboard") from error
+    return SummaryWriter(str(folder))
+
+
+def _not_finite(loss: float, epoch: int, step: int, rate: float) -> str:
+    return (
+        f"training stopped: the loss became {loss} in epoch {epoch + 1}, step {step + 1}; "
+        f"try a lower learning rate than {rate:g} or a clip_norm such as 1, and look for extreme input values"
+    )
+
+
+def _seed(*numbers: int) -> int:
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
