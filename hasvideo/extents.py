@@ -6,6 +6,7 @@ Source: Hide-and-Seek (Singh & Lee, ICCV 2017), sections 3.2 and 3.3, after CAM 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import get_args
 
@@ -13,7 +14,7 @@ import numpy as np
 from scipy import ndimage
 
 from hasvideo.errors import UsageError
-from hasvideo.types import Activation, Interval, IntervalRule, ThresholdMode
+from hasvideo.types import Activation, Detections, Interval, IntervalRule, ThresholdMode
 
 
 def cut_value(cam: np.ndarray, threshold: float, mode: ThresholdMode = "max") -> float:
@@ -76,6 +77,12 @@ def _merge(runs: Sequence[tuple[int, int]], edges: np.ndarray, gap: float) -> li
 def _relative_mean(cam: np.ndarray, first: int, last: int) -> float:
     highest = cam.max()
     return max(0.0, float(cam[first:last].mean() / highest)) if highest > 0 else 0.0
+
+
+def read_detections(detections: Detections, nms_tiou: float = 0.5) -> Detections:
+    """The same detections with their intervals read anew off the activations by their rule."""
+    found = [i for a in detections.activations for i in find_intervals(a, detections.edges, detections.rule)]
+    return replace(detections, intervals=tuple(nms(found, nms_tiou)))
 
 
 def nms(intervals: Iterable[Interval], tiou: float) -> list[Interval]:

@@ -117,6 +117,7 @@ class Localizer:
         watch: FrameWatcher | None = None,
     ) -> Detections:
         """Localize actions in one video; see :func:`localize`."""
+        from hasvideo.extents import read_detections
         from hasvideo.video.extraction import extract_features
 
         choice = choice or Choice()
@@ -205,14 +206,6 @@ def localize(
         tuple(classes), top_k, min_class_score, threshold, threshold_mode, merge_gap, min_duration, nms_tiou
     )
     return localizer(Path(path), choice, start=start, end=end)
-
-
-def read_detections(detections: Detections, nms_tiou: float = 0.5) -> Detections:
-    """The same detections with their intervals read anew off the activations by their rule."""
-    from hasvideo.extents import find_intervals, nms
-
-    found = [i for a in detections.activations for i in find_intervals(a, detections.edges, detections.rule)]
-    return replace(detections, intervals=tuple(nms(found, nms_tiou)))
 
 
 def _select(
