@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-Pooling = Literal["average", "max", "topk"]
+from hasvideo.recipe import Pooling
 
 
 class CamHead(nn.Linear):

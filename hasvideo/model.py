@@ -14,7 +14,8 @@ from safetensors.torch import save_file
 
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.files import atomic_path
-from hasvideo.networks.temporal import TemporalConfig, TemporalNetwork
+from hasvideo.networks.temporal import TemporalNetwork
+from hasvideo.recipe import TemporalConfig
 from hasvideo.types import Activation, IntervalRule, TimeGrid
 
 _METADATA_KEY = "hasvideo"
@@ -186,6 +187,11 @@ def kinetics400() -> Model:
     network = TemporalNetwork(TemporalConfig(I3DExtractor.dim, len(classes), layers=0, pooling="topk", topk_divisor=4))
     network.head.load_state_dict({"weight": weights["logits.weight"].flatten(1), "bias": weights["logits.bias"]})
     return Model(
-        KINETICS400, classes, I3DExtractor.name, I3DExtractor.weights_sha256, I3DExtractor.grid, network.eval(),
+        KINETICS400,
+        classes,
+        I3DExtractor.name,
+        I3DExtractor.weights_sha256,
+        I3DExtractor.grid,
+        network.eval(),
         min_class_score=0.05,
     )

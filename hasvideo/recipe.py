@@ -1,28 +1,56 @@
-"""From features and video-level labels to a localizer, and from that to detections: the weakly-supervised recipe."""
+"""The settings of a training: what a localizer is made of besides its videos. Without torch, for commands to show."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any, Literal, get_args
+import inspect
+import math
+import re
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_type_hints
 
-import numpy as np
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
-
-from hasvideo.datasets.thumos import FeatureVideos, VideoBatch, VideoSample, collate, feature_statistics
 from hasvideo.errors import UsageError
-from hasvideo.hiding import SegmentHiding
-from hasvideo.localize import read_detections
-from hasvideo.model import Model
-from hasvideo.networks.temporal import Classification, TemporalConfig, TemporalNetwork
-from hasvideo.training import Augmented, Metrics, TrainingConfig, train
-from hasvideo.types import Detections, IntervalRule, TimeGrid, VideoInfo
-from hasvideo.video.features import FeatureMeta
+from hasvideo.types import IntervalRule, ThresholdMode
 
+if TYPE_CHECKING:
+    from hasvideo.commands import CommandParser, Namespace
+
+Pooling = Literal["average", "max", "topk"]
+Normalisation = Literal["none", "standardise", "l2"]
+Classification = Literal["softmax", "sigmoid"]
 Fill = Literal["mean", "zero", "noise"]
+Optimizer = Literal["adam", "sgd"]
+Schedule = Literal["constant", "cosine", "steps"]
+Precision = Literal["no", "fp16", "bf16"]
+
+
+@dataclass(frozen=True)
+class TemporalConfig:
+    """What a :class:`TemporalNetwork` is made of; it travels in the checkpoint."""
+
+    in_channels: int = 1024  # D of the features: 1024 for I3D RGB, 2048 with flow, 4096 for C3D
+    num_classes: int = 20  # outputs of the head: the classes of THUMOS 2014
+    layers: int = 2  # the paper's two temporal convolutions; 0 is a head right on the features
+    channels: int = 500  # kernels in each convolution, the paper's
+    kernel: int = 1  # time steps a kernel sees; the paper's convolutions are 1×1
+    dropout: float = 0.0  # after each convolution; the paper names none for videos
+    pooling: Pooling = "average"  # GAP, the paper's; max and topk are its rivals
+    topk_divisor: int = 5  # topk pools the T // 5 highest time steps, used with pooling = topk only
+    bias: bool = True  # of the head, added at every time step of the CAM
+    normalisation: Normalisation = "none"  # raw features, as in the paper
+    classification: Classification = "softmax"  # the paper's; sigmoid makes classes independent
+
+    def __post_init__(self) -> None:
+        if min(self.in_channels, self.num_classes, self.channels, self.topk_divisor) < 1 or self.layers < 0:
+            raise UsageError(f"a network needs positive sizes and layers >= 0, got {self}")
+        if self.kernel < 1 or self.kernel % 2 == 0:
+            raise UsageError(f"kernel must be odd, so that time steps keep their place, got {self.kernel}")
+        if not 0 <= self.dropout < 1:
+            raise UsageError(f"dropout must be from 0 to below 1, got {self.dropout}")
+        _check_choices(self, pooling=Pooling, normalisation=Normalisation, classification=Classification)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dict for JSON; ``TemporalConfig(**d)`` reads it back."""
+        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -36,8 +64,39 @@ class HidingConfig:
     def __post_init__(self) -> None:
         if self.num_segments < 1 or not 0 <= self.p <= 1:
             raise UsageError(f"hiding needs num_segments >= 1 and p from 0 to 1, got {self}")
-        if self.fill not in get_args(Fill):
-            raise UsageError(f"unknown fill {self.fill!r}; accepted: {', '.join(get_args(Fill))}")
+        _check_choices(self, fill=Fill)
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How to train: what decides the result besides network, data and hiding."""
+
+    epochs: int = 100  # enough for a few hundred videos to converge
+    batch_size: int = 16  # samples of a step, over all processes
+    optimizer: Optimizer = "adam"  # usual for features; the paper's image networks take sgd
+    learning_rate: float = 1e-3  # adam's own default
+    momentum: float = 0.9  # of sgd, the paper's
+    weight_decay: float = 5e-4  # the paper's, for images
+    schedule: Schedule = "constant"  # adam needs none for so few epochs
+    steps: dict[int, float] = field(default_factory=dict)  # schedule = steps: learning rate from each epoch on, from 0
+    clip_norm: float = 0.0  # largest norm of the gradient; 0 leaves it
+    precision: Precision = "no"  # float32; the networks are small
+    seed: int = 0  # of weights, order and hiding
+    workers: int = 0  # processes that load samples; features in memory need none
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 1 or self.workers < 0:
+            raise UsageError(f"epochs and batch_size must be at least 1 and workers 0, got {self}")
+        if not (self.learning_rate > 0 and min(self.momentum, self.weight_decay, self.clip_norm) >= 0):
+            raise UsageError(f"learning_rate must be above 0; momentum, weight_decay, clip_norm at least 0: got {self}")
+        _check_choices(self, optimizer=Optimizer, schedule=Schedule, precision=Precision)
+
+    def rate(self, epoch: int) -> float:
+        """Learning rate of an epoch, counted from 0."""
+        if self.schedule == "cosine":
+            return self.learning_rate * (1 + math.cos(math.pi * epoch / self.epochs)) / 2
+        reached = [start for start in self.steps if start <= epoch] if self.schedule == "steps" else []
+        return self.steps[max(reached)] if reached else self.learning_rate
 
 
 @dataclass(frozen=True)
@@ -51,132 +110,46 @@ class Recipe:
     min_class_score: float = 0.1  # probability from which a class is localized in a video
 
 
-def fit(
-    features: Sequence[np.ndarray],
-    labels: Sequence[Iterable[str]],
-    meta: FeatureMeta,
-    recipe: Recipe,
-    *,
-    classes: Sequence[str] | None = None,
-    background: str = "",
-    init: nn.Module | None = None,
-    name: str = "",
-    **options: Any,
-) -> tuple[Model, list[Metrics]]:
-    """Train a localizer on video-level labels.
+def add_options(parser: CommandParser, defaults: Recipe) -> None:
+    """Add an option for each setting, such as ``--hiding.p``; in a YAML file the groups are nested."""
+    for group in _GROUPS:
+        settings = getattr(defaults, group)
+        types, reasons = get_type_hints(type(settings)), _reasons(type(settings))
+        for name in reasons:
+            if name not in _FROM_DATA:
+                option = f"--{group}.{name.replace('_', '-')}"
+                parser.add_argument(option, type=types[name], default=getattr(settings, name), help=reasons[name])
+    rule, add = defaults.rule, parser.add_argument
+    add("--threshold", type=float, default=rule.threshold, help="fraction of the CAM's range that begins an interval")
+    add("--threshold-mode", choices=get_args(ThresholdMode), default=rule.mode, help="range: 0 to max, or min to max")
+    add("--merge-gap", type=float, default=rule.merge_gap, help="seconds; closer intervals of a class become one")
+    add("--min-duration", type=float, default=rule.min_duration, help="seconds; shorter intervals are dropped")
+    add("--min-class-score", type=float, default=defaults.min_class_score, help="probability that localizes a class")
 
-    Args:
-        features: raw, ``(T, D)`` of each video, float16 or float32, in memory or mapped.
-        labels: classes of each video.
-        meta: what the features are; it travels with the model.
-        recipe: network, hiding, optimizer and how the CAM is read.
-        classes: names of the outputs; by default all that occur, sorted.
-        background: the class that means "no action"; it is trained like any other and never reported.
-        init: head to start from, see :func:`kinetics_head`; without it weights are drawn from the recipe's seed.
-        name: of the model.
-        options: ``folder``, ``resume``, ``tensorboard``, ``device``, ``progress``, ``validation``: see
-            :func:`hasvideo.training.train`.
 
-    Returns:
-        The model, and the metrics of each epoch: ``loss`` and ``accuracy`` (the most probable class is a label).
+def from_options(options: Namespace) -> Recipe:
+    """The recipe that the options of :func:`add_options` say.
+
+    Raises:
+        UsageError: a setting is out of its range.
     """
-    names = tuple(sorted({label for video in labels for label in video}) if classes is None else classes)
-    videos = FeatureVideos(features, labels, names)
-    torch.manual_seed(recipe.training.seed)
-    network = TemporalNetwork(replace(recipe.network, in_channels=meta.dim, num_classes=len(names)))
-    mean, std = feature_statistics(features)
-    network.feature_mean.copy_(mean)
-    network.feature_std.copy_(std)
-    if init is not None:
-        network.head.load_state_dict(init.state_dict())
-    samples = Augmented(videos, SegmentHider(network, recipe.hiding), recipe.training.seed)
-    criterion = VideoCriterion(recipe.network.classification)
-    history = train(network, criterion, samples, recipe.training, collate=collate, **options)
-    model = Model(
-        name,
-        names,
-        meta.extractor,
-        meta.weights_sha256,
-        meta.grid,
-        network.cpu().eval(),
-        recipe.rule,
-        recipe.min_class_score,
-        background,
-    )
-    return model, history
+    if not 0 <= options.min_class_score <= 1:
+        raise UsageError(f"min_class_score is a probability, 0 to 1, got {options.min_class_score}")
+    network, hiding, training = (kind(**vars(options[group])) for group, kind in _GROUPS.items())
+    rule = IntervalRule(options.threshold, options.threshold_mode, options.merge_gap, options.min_duration)
+    return Recipe(network, hiding, training, rule, options.min_class_score)
 
 
-class SegmentHider:
-    """Hides segments of a :class:`VideoSample`, as :class:`hasvideo.training.Augmented` wants it.
-
-    The fill is in the space of the raw features, which is what the network takes: it normalises them itself, after
-    hiding. A hidden segment therefore is the average feature under every normalisation.
-
-    Args:
-        network: knows mean and standard deviation of the training features.
-        config: what is hidden.
-    """
-
-    def __init__(self, network: TemporalNetwork, config: HidingConfig) -> None:
-        fill = torch.zeros(()) if config.fill == "zero" else network.feature_mean.clone()
-        noise = network.feature_std.clone() if config.fill == "noise" else None
-        self.hiding = SegmentHiding(config.num_segments, config.p, fill, noise, inplace=True)
-
-    def __call__(self, sample: VideoSample, generator: torch.Generator) -> VideoSample:
-        """The sample with its features overwritten."""
-        return sample._replace(features=self.hiding(sample.features[None], generator=generator)[0])
+_GROUPS = {"network": TemporalConfig, "hiding": HidingConfig, "training": TrainingConfig}
+_FROM_DATA = ("in_channels", "num_classes")
 
 
-class VideoCriterion:
-    """Loss and accuracy of each video from its class scores.
-
-    Args:
-        classification: ``softmax``: cross-entropy with the labels' indicator divided by their number (paper);
-            ``sigmoid``: mean of the classes' binary cross-entropies.
-    """
-
-    def __init__(self, classification: Classification) -> None:
-        self.classification = classification
-
-    def __call__(self, network: nn.Module, batch: VideoBatch) -> dict[str, Tensor]:
-        """``loss`` and ``accuracy`` (1 where the most probable class is among the labels), each ``(B,)``."""
-        scores, _ = network(batch.features, batch.lengths)
-        hit = batch.targets.gather(1, scores.argmax(dim=1, keepdim=True))[:, 0]
-        return {"loss": self._loss(scores, batch.targets), "accuracy": hit}
-
-    def _loss(self, scores: Tensor, targets: Tensor) -> Tensor:
-        if self.classification == "sigmoid":
-            return F.binary_cross_entropy_with_logits(scores, targets, reduction="none").mean(dim=1)
-        return F.cross_entropy(scores, targets / targets.sum(dim=1, keepdim=True).clamp(min=1), reduction="none")
+def _reasons(settings: type) -> dict[str, str]:
+    """The comment beside each field of a settings class: one text serves reader and ``--help``."""
+    return dict(re.findall(r"^    (\w+): .*?  # (.*)$", inspect.getsource(settings), re.MULTILINE))
 
 
-def detect(
-    model: Model, features: Mapping[str, np.ndarray], durations: Mapping[str, float | None] | None = None
-) -> list[Detections]:
-    """Localize actions in videos whose features are ready, with the model's own settings.
-
-    Args:
-        model: what :func:`fit` returned, or a loaded checkpoint.
-        features: raw features ``(T, D)`` by video.
-        durations: seconds by video; where unknown, the features' own extent.
-    """
-    return [_detect_in(model, video, array, (durations or {}).get(video)) for video, array in features.items()]
-
-
-def _detect_in(model: Model, video: str, features: np.ndarray, duration: float | None) -> Detections:
-    duration = _extent(model.grid, len(features)) if duration is None else duration
-    detections = Detections(
-        video=video,
-        info=VideoInfo(Path(video), duration, model.grid.fps, 0, 0),
-        intervals=(),
-        activations=tuple(a for a in model.activations(features) if a.score >= model.min_class_score),
-        edges=model.grid.edges(len(features), duration),
-        rule=model.rule,
-        model=model.name,
-    )
-    return read_detections(detections)
-
-
-def _extent(grid: TimeGrid, length: int) -> float:
-    """Seconds that features span, if the last one's cell is as long as the others."""
-    return float(grid.centers(length)[-1] + grid.step / 2)
+def _check_choices(settings: Any, **choices: Any) -> None:
+    for name, known in choices.items():
+        if getattr(settings, name) not in get_args(known):
+            raise UsageError(f"unknown {name} {getattr(settings, name)!r}; accepted: {', '.join(get_args(known))}")

@@ -10,10 +10,10 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -24,8 +24,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm import tqdm
 
-from hasvideo.errors import HasvideoError, UsageError
+from hasvideo.errors import HasvideoError
 from hasvideo.files import atomic_path, write_text
+from hasvideo.recipe import TrainingConfig
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -34,48 +35,11 @@ Criterion = Callable[[nn.Module, Any], dict[str, Tensor]]
 """``criterion(network, batch)`` gives values per sample ``(b,)``: ``loss`` is minimised, all are recorded."""
 
 Metrics = dict[str, float]
-Optimizer = Literal["adam", "sgd"]
-Schedule = Literal["constant", "cosine", "steps"]
-Precision = Literal["no", "fp16", "bf16"]
 
 STATE = "state.pt"
 METRICS = "metrics.jsonl"
 CURVES = "curves.png"
 _SECONDS_BETWEEN_STATES = 10.0  # what a run that is cut off loses, or an epoch where that takes longer
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """How to train: what decides the result besides network, data and hiding."""
-
-    epochs: int = 100  # enough for a few hundred videos to converge
-    batch_size: int = 16  # samples of a step, over all processes
-    optimizer: Optimizer = "adam"  # usual for features; the paper's image networks take sgd
-    learning_rate: float = 1e-3  # adam's own default
-    momentum: float = 0.9  # of sgd, the paper's
-    weight_decay: float = 5e-4  # the paper's, for images
-    schedule: Schedule = "constant"  # adam needs none for so few epochs
-    steps: dict[int, float] = field(default_factory=dict)  # schedule = steps: learning rate from each epoch on, from 0
-    clip_norm: float = 0.0  # largest norm of the gradient; 0 leaves it
-    precision: Precision = "no"  # float32; the networks are small
-    seed: int = 0  # of weights, order and hiding
-    workers: int = 0  # processes that load samples; features in memory need none
-
-    def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 1 or self.workers < 0:
-            raise UsageError(f"epochs and batch_size must be at least 1 and workers 0, got {self}")
-        if not (self.learning_rate > 0 and min(self.momentum, self.weight_decay, self.clip_norm) >= 0):
-            raise UsageError(f"learning_rate must be above 0; momentum, weight_decay, clip_norm at least 0: got {self}")
-        for name, known in (("optimizer", Optimizer), ("schedule", Schedule), ("precision", Precision)):
-            if getattr(self, name) not in get_args(known):
-                raise UsageError(f"unknown {name} {getattr(self, name)!r}; accepted: {', '.join(get_args(known))}")
-
-    def rate(self, epoch: int) -> float:
-        """Learning rate of an epoch, counted from 0."""
-        if self.schedule == "cosine":
-            return self.learning_rate * (1 + math.cos(math.pi * epoch / self.epochs)) / 2
-        reached = [start for start in self.steps if start <= epoch] if self.schedule == "steps" else []
-        return self.steps[max(reached)] if reached else self.learning_rate
 
 
 class Augmented(Dataset[Any]):

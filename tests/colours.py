@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from hasvideo.model import Model, save_model
-from hasvideo.networks.temporal import TemporalConfig, TemporalNetwork
+from hasvideo.networks.temporal import TemporalNetwork
+from hasvideo.recipe import TemporalConfig
 from hasvideo.types import TimeGrid
 from hasvideo.video.extractors.base import overlapping_blocks
 

@@ -7,7 +7,8 @@ from safetensors.torch import save_file
 
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.model import Model, load_checkpoint, save_model
-from hasvideo.networks.temporal import TemporalConfig, TemporalNetwork
+from hasvideo.networks.temporal import TemporalNetwork
+from hasvideo.recipe import TemporalConfig
 from hasvideo.types import IntervalRule, TimeGrid
 
 

@@ -12,7 +12,8 @@ from torch.utils.data import TensorDataset
 
 import hasvideo.training
 from hasvideo.errors import HasvideoError, UsageError
-from hasvideo.training import Augmented, Engine, EpochBatches, TrainingConfig, plot_curves, train
+from hasvideo.recipe import TrainingConfig
+from hasvideo.training import Augmented, Engine, EpochBatches, plot_curves, train
 
 CONFIG = TrainingConfig(epochs=4, batch_size=4, learning_rate=0.01)
 
@@ -234,7 +235,8 @@ import os, sys, torch
 tests, folder = sys.argv[1:]
 sys.path.insert(0, tests)
 from test_training import CONFIG, criterion, problem, weights
-from hasvideo.training import TrainingConfig, train
+from hasvideo.recipe import TrainingConfig
+from hasvideo.training import train
 network, samples = problem(count=9)
 network[2].p = 0.0  # the noise of dropout is the process's own
 history = train(network, criterion, samples, TrainingConfig(**{**vars(CONFIG), "clip_norm": 0.5}),

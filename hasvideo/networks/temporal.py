@@ -2,49 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from itertools import pairwise
-from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hasvideo.cam import CamHead, Pooling
+from hasvideo.cam import CamHead
 from hasvideo.hiding import length_mask
-
-Normalisation = Literal["none", "standardise", "l2"]
-Classification = Literal["softmax", "sigmoid"]
-
-
-@dataclass(frozen=True)
-class TemporalConfig:
-    """What a :class:`TemporalNetwork` is made of; it travels in the checkpoint."""
-
-    in_channels: int = 1024  # D of the features: 1024 for I3D RGB, 2048 with flow, 4096 for C3D
-    num_classes: int = 20  # outputs of the head: the classes of THUMOS 2014
-    layers: int = 2  # the paper's two temporal convolutions; 0 is a head right on the features
-    channels: int = 500  # kernels in each convolution, the paper's
-    kernel: int = 1  # time steps a kernel sees; the paper's convolutions are 1×1
-    dropout: float = 0.0  # after each convolution; the paper names none for videos
-    pooling: Pooling = "average"  # GAP, the paper's; max and topk are its rivals
-    topk_divisor: int = 5  # topk pools the T // 5 highest time steps, used with pooling = topk only
-    bias: bool = True  # of the head, added at every time step of the CAM
-    normalisation: Normalisation = "none"  # raw features, as in the paper
-    classification: Classification = "softmax"  # the paper's; sigmoid makes classes independent
-
-    def __post_init__(self) -> None:
-        if min(self.in_channels, self.num_classes, self.channels) < 1 or self.layers < 0:
-            raise ValueError(f"TemporalConfig needs positive sizes and layers >= 0, got {self}")
-        if self.kernel < 1 or self.kernel % 2 == 0:
-            raise ValueError(f"kernel must be odd, so that time steps keep their place, got {self.kernel}")
-        for name, known in (("normalisation", Normalisation), ("classification", Classification)):
-            if getattr(self, name) not in get_args(known):
-                raise ValueError(f"unknown {name} {getattr(self, name)!r}; known: {', '.join(get_args(known))}")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain dict for JSON; ``TemporalConfig(**d)`` reads it back."""
-        return asdict(self)
+from hasvideo.recipe import TemporalConfig
 
 
 class TemporalNetwork(nn.Module):

@@ -3,7 +3,8 @@ import dataclasses
 import pytest
 import torch
 
-from hasvideo.networks.temporal import TemporalConfig, TemporalNetwork
+from hasvideo.networks.temporal import TemporalNetwork
+from hasvideo.recipe import TemporalConfig
 
 SMALL = TemporalConfig(in_channels=6, num_classes=3, channels=5)
 
@@ -81,7 +82,7 @@ def test_half_precision_features():
 
 @pytest.mark.parametrize(("changes", "message"), [
     ({"kernel": 2}, "kernel must be odd.*got 2"),
-    ({"num_classes": 0}, "positive sizes"),
+    ({"num_classes": 0}, "positive sizes.*num_classes=0"),
     ({"normalisation": "whiten"}, "whiten.*none, standardise, l2"),
     ({"classification": "hinge"}, "hinge.*softmax, sigmoid"),
 ])  # fmt: skip
