@@ -36,6 +36,7 @@ class TemporalConfig:
     pooling: Pooling = "average"  # GAP, the paper's; max and topk are its rivals
     topk_divisor: int = 5  # topk pools the T // 5 highest time steps, used with pooling = topk only
     bias: bool = True  # of the head, added at every time step of the CAM
+    smoothing: int = 0  # times that the CAM is averaged with its neighbours, 1/4 1/2 1/4; the paper's is as it comes
     normalisation: Normalisation = "none"  # raw features, as in the paper
     classification: Classification = "softmax"  # the paper's; sigmoid makes classes independent
 
@@ -133,11 +134,13 @@ def from_options(options: Namespace) -> Recipe:
     Raises:
         UsageError: a setting is out of its range.
     """
+    from hasvideo.extents import check_rule
+
     if not 0 <= options.min_class_score <= 1:
         raise UsageError(f"min_class_score is a probability, 0 to 1, got {options.min_class_score}")
     network, hiding, training = (kind(**vars(options[group])) for group, kind in _GROUPS.items())
     rule = IntervalRule(options.threshold, options.threshold_mode, options.merge_gap, options.min_duration)
-    return Recipe(network, hiding, training, rule, options.min_class_score)
+    return Recipe(network, hiding, training, check_rule(rule), options.min_class_score)
 
 
 _GROUPS = {"network": TemporalConfig, "hiding": HidingConfig, "training": TrainingConfig}

@@ -243,7 +243,8 @@ def train(
     records = _Records(folder, config, len(samples), tensorboard) if folder is not None else None  # type: ignore[arg-type]
     history = records.start(engine, resume) if records is not None else []
     steps = math.ceil(len(samples) / config.batch_size)  # type: ignore[arg-type]
-    with tqdm(total=config.epochs * steps, unit="step", disable=not (progress and main), leave=False) as bar:
+    quiet = not (progress and main)
+    with tqdm(total=config.epochs * steps, unit="step", disable=quiet, leave=False, mininterval=0.5) as bar:
         bar.update(len(history) * steps)
         for epoch in range(len(history), config.epochs):
             start = time.perf_counter()
@@ -251,7 +252,7 @@ def train(
             if validation is not None:
                 metrics |= {f"val_{name}": value for name, value in engine.evaluate(validation).items()}
             history.append(metrics | {"learning_rate": config.rate(epoch), "seconds": time.perf_counter() - start})
-            bar.set_postfix(epoch=epoch + 1, loss=f"{metrics['loss']:.4g}")
+            bar.set_postfix(epoch=epoch + 1, loss=f"{metrics['loss']:.4g}", refresh=False)
             if records is not None and main:
                 records.add(engine, history)
     engine.accelerator.unwrap_model(engine.network, keep_fp32_wrapper=False)

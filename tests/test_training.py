@@ -258,7 +258,9 @@ def run_script(folder, *launcher):
 @pytest.mark.slow
 def test_two_processes_give_the_result_of_one(tmp_path):
     run_script(tmp_path / "1")
-    run_script(tmp_path / "2", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+    run_script(
+        tmp_path / "2", "-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1", "--nproc-per-node=2"
+    )
     alone, history = torch.load(tmp_path / "1" / "result-0.pt")
     together, shared_history = torch.load(tmp_path / "2" / "result-0.pt")
     torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-5)

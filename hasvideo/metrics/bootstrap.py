@@ -29,7 +29,13 @@ class Difference:
 
 
 def paired_bootstrap(
-    ours: Sequence[Matches], theirs: Sequence[Matches], draws: int = 1000, seed: int = 0, over_seeds: bool = True
+    ours: Sequence[Matches],
+    theirs: Sequence[Matches],
+    tiou: Sequence[float] | None = None,
+    *,
+    draws: int = 1000,
+    seed: int = 0,
+    over_seeds: bool = True,
 ) -> Difference:
     """Interval of the difference in mAP between two methods, each run with the same seeds on the same videos.
 
@@ -37,13 +43,15 @@ def paired_bootstrap(
     the same draw. A class that is not among the drawn videos does not enter the draw's mean.
 
     Args:
-        ours, theirs: an evaluation a seed, with the same ground truth and thresholds.
+        ours, theirs: an evaluation a seed, with the same ground truth.
+        tiou: thresholds over which mAP is averaged, all those evaluated where None.
         draws: number of draws.
         seed: of the draws.
         over_seeds: draw seeds too, so that the interval also says what other seeds might give.
 
     Raises:
         ValueError: the numbers of seeds differ, or there are none.
+        UsageError: a threshold was not evaluated.
     """
     if not ours or len(ours) != len(theirs):
         raise ValueError(f"a paired bootstrap needs equal numbers of seeds, got {len(ours)} and {len(theirs)}")
@@ -52,7 +60,7 @@ def paired_bootstrap(
     counts = np.ones((draws + 1, videos))  # the first row is the measurement itself
     counts[1:] = rng.multinomial(videos, np.full(videos, 1 / videos), size=draws)
     gaps = np.stack(
-        [mean_ap(a, counts) - mean_ap(b, counts) for a, b in zip(ours, theirs, strict=True)]
+        [mean_ap(a, counts, tiou) - mean_ap(b, counts, tiou) for a, b in zip(ours, theirs, strict=True)]
     )  # (S, draws+1)
     drawn = gaps[:, 1:].mean(axis=0)
     if over_seeds:
@@ -62,26 +70,29 @@ def paired_bootstrap(
     return Difference(float(gaps[:, 0].mean()), float(low), float(high), float((drawn > 0).mean()))
 
 
-def mean_ap(matches: Matches, counts: np.ndarray) -> np.ndarray:
+def mean_ap(matches: Matches, counts: np.ndarray, tiou: Sequence[float] | None = None) -> np.ndarray:
     """Average mAP over the thresholds, as if each video were there several times.
 
     Args:
         matches: an evaluation.
         counts: how many times, for each video of the subset in its order, ``(draws, V)``.
+        tiou: the thresholds, all those evaluated where None.
 
     Returns:
         float64 ``(draws,)``.
     """
     strangers = np.ones((len(counts), len(matches.videos) - counts.shape[1]))  # videos that only detections name
     weights = np.concatenate([counts, strangers], axis=1)
-    true = matches.true_positives
+    chosen = [matches.index(t) for t in (matches.tiou if tiou is None else tiou)]
+    true, counted = matches.true_positives[chosen], ~matches.dropped[chosen]  # (T, D)
     per_class = []
     for label in range(len(matches.classes)):
         positives = weights[:, matches.ground_truth.video[matches.ground_truth.label == label]].sum(axis=1)
         rows = np.flatnonzero(matches.detections.label == label)
-        step = max(1, _CHUNK // max(1, len(rows) * len(matches.tiou)))
+        step = max(1, _CHUNK // max(1, len(rows) * len(chosen)))
+        video, interpolate = matches.detections.video[rows], matches.protocol == "activitynet"
         area = [
-            _area(weights[first : first + step, matches.detections.video[rows]], matches, true, rows)
+            _area(weights[first : first + step, video], true[:, rows], counted[:, rows], interpolate)
             for first in range(0, len(weights), step)
         ]
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -89,11 +100,10 @@ def mean_ap(matches: Matches, counts: np.ndarray) -> np.ndarray:
     return np.nanmean(np.where(np.isfinite(per_class), per_class, np.nan), axis=0)
 
 
-def _area(weight: np.ndarray, matches: Matches, true: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Sum of precision over the true positives, mean over thresholds: ``(draws,)`` for weights ``(draws, D)``."""
-    right = weight[:, None] * true[:, rows]  # (draws, T, D)
-    seen = np.cumsum(weight[:, None] * ~matches.dropped[:, rows], axis=2)
-    precision = np.cumsum(right, axis=2) / np.maximum(seen, 1e-12)
-    if matches.protocol == "activitynet":
+def _area(weight: np.ndarray, true: np.ndarray, counted: np.ndarray, interpolate: bool) -> np.ndarray:
+    """Sum of precision over the true positives, mean over thresholds ``(draws,)``, for weights ``(draws, D)``."""
+    right = weight[:, None] * true  # (draws, T, D)
+    precision = np.cumsum(right, axis=2) / np.maximum(np.cumsum(weight[:, None] * counted, axis=2), 1e-12)
+    if interpolate:
         precision = np.maximum.accumulate(precision[..., ::-1], axis=2)[..., ::-1]
     return (right * precision).sum(axis=2).mean(axis=1)

@@ -3,6 +3,7 @@ import copy
 import numpy as np
 import pytest
 
+from hasvideo.errors import UsageError
 from hasvideo.metrics.bootstrap import mean_ap, paired_bootstrap
 from hasvideo.metrics.detection import match
 
@@ -62,6 +63,15 @@ def test_a_clear_difference_is_clear():
     assert mirrored.low == pytest.approx(-difference.high)
 
 
+def test_some_thresholds_alone():
+    good, bad = evaluated(0.5, 1), evaluated(2.0, 1)
+    difference = paired_bootstrap([good], [bad], [0.3, 0.5], draws=20)
+    at = [good.summary()["mAP"][t] - bad.summary()["mAP"][t] for t in ("0.3", "0.5")]
+    assert difference.mean == pytest.approx(np.mean(at))
+    with pytest.raises(UsageError, match="0.4 was not evaluated"):
+        paired_bootstrap([good], [bad], [0.4])
+
+
 def test_no_difference_is_zero():
     same = [evaluated(1.0, s) for s in range(3)]
     difference = paired_bootstrap(same, same, draws=50)
@@ -70,9 +80,9 @@ def test_no_difference_is_zero():
 
 def test_seeds_widen_the_interval_and_draws_repeat():
     ours, theirs = [evaluated(1.0, s) for s in range(4)], [evaluated(1.2, s + 10) for s in range(4)]
-    wide, narrow = (paired_bootstrap(ours, theirs, 400, over_seeds=over) for over in (True, False))
+    wide, narrow = (paired_bootstrap(ours, theirs, draws=400, over_seeds=over) for over in (True, False))
     assert wide.high - wide.low > narrow.high - narrow.low
-    assert wide == paired_bootstrap(ours, theirs, 400)
+    assert wide == paired_bootstrap(ours, theirs, draws=400)
 
 
 def test_unequal_numbers_of_seeds():

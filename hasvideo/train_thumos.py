@@ -1,0 +1,268 @@
+"""Train and test on THUMOS 2014: ``python -m hasvideo.train_thumos --config configs/thumos14/hide_and_seek.yaml``.
+
+Any data set in the canonical formats will do: a feature folder, and annotations with two subsets. Training sees which
+classes a video shows, never when.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hasvideo.commands import CallableModule, CommandParser, run
+from hasvideo.errors import UsageError
+from hasvideo.files import write_text
+from hasvideo.recipe import Recipe, add_options, from_options
+
+if TYPE_CHECKING:
+    from hasvideo.datasets.annotations import Annotations
+    from hasvideo.metrics.detection import Matches
+    from hasvideo.video.features import FeatureMeta
+
+TIOU = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+PROTOCOLS = ("activitynet", "thumos14")
+HIDING, FULL = "hide_and_seek", "full"
+
+
+def train_thumos(
+    features: str | Path,
+    annotations: str | Path,
+    output: str | Path,
+    recipe: Recipe | None = None,
+    *,
+    seeds: int = 1,
+    compare: bool = False,
+    train_subset: str = "validation",
+    test_subset: str = "test",
+    mmap: bool = False,
+    resume: bool = False,
+    tensorboard: bool = False,
+    device: str = "auto",
+) -> dict[str, Any]:
+    """Train on the video-level labels of one subset and test on another.
+
+    Args:
+        features: canonical feature folder.
+        annotations: canonical annotations; the training subset's intervals are not looked at.
+        output: folder for checkpoints, detections, metrics, tables and plots of every seed.
+        recipe: network, hiding, optimizer; the paper's by default.
+        seeds: how many runs, with the recipe's seed and the following ones.
+        compare: also run without hiding, on the same seeds.
+        train_subset, test_subset: names in the annotations.
+        mmap: leave features on disk instead of reading them into memory.
+        resume: go on from what the output folder holds.
+        tensorboard: also write TensorBoard event files.
+        device: ``auto`` or ``cpu``.
+
+    Returns:
+        ``methods``: per method and protocol ``mAP`` (by tIoU, and averages) as ``mean`` and ``std`` over seeds, in
+        percent, and ``AP`` by class; ``difference`` in the average mAP with its 95 % interval, with ``compare``.
+
+    Raises:
+        UsageError: a wrong option, or no such subset.
+        HasvideoError: a file is damaged, features are missing, or training fails.
+    """
+    if seeds < 1:
+        raise UsageError(f"seeds must be at least 1, got {seeds}")
+    from hasvideo.output.evaluation_plots import plot_evaluation
+
+    recipe, output = recipe or Recipe(), Path(output)
+    data = _load(Path(features), Path(annotations), train_subset, test_subset, mmap)
+    options = {"resume": resume, "tensorboard": tensorboard, "device": device}
+    matches: dict[str, list[dict[str, Matches]]] = {}
+    for method, chosen in _methods(recipe, compare).items():
+        matches[method] = []
+        for seed in range(recipe.training.seed, recipe.training.seed + seeds):
+            seeded = replace(chosen, training=replace(chosen.training, seed=seed))
+            matches[method].append(_run(data, seeded, output / method / f"seed-{seed}", options))
+    report = summarise(matches) | {"recipe": asdict(recipe)}
+    if _is_main_process():
+        write_text(output / "results.json", json.dumps(report, indent=1) + "\n")
+        write_text(output / "results.txt", render(report))
+        for method, runs in matches.items():
+            plot_evaluation(runs[0]["activitynet"], output / f"{method}.png")
+    return report
+
+
+def summarise(matches: Mapping[str, Sequence[Mapping[str, Matches]]]) -> dict[str, Any]:
+    """Means and standard deviations over seeds, and of two methods the paired difference.
+
+    Args:
+        matches: for each method and seed, an evaluation by each protocol.
+
+    Returns:
+        See :func:`train_thumos`.
+    """
+    methods = {
+        method: {protocol: _over_seeds([run[protocol].summary() for run in runs]) for protocol in PROTOCOLS}
+        for method, runs in matches.items()
+    }
+    report: dict[str, Any] = {"seeds": len(next(iter(matches.values()))), "methods": methods}
+    if len(matches) > 1:
+        report["difference"] = {protocol: _difference(matches, protocol) for protocol in PROTOCOLS}
+    return report
+
+
+def render(report: Mapping[str, Any]) -> str:
+    """The report as plain text: mAP of each method by both protocols, AP by class, the paired difference."""
+    lines = [f"mAP in %, mean ± standard deviation over {report['seeds']} seeds"]
+    columns = list(next(iter(report["methods"].values()))["activitynet"]["mAP"])
+    rows = [["method", "protocol", *columns]]
+    for method, protocols in report["methods"].items():
+        rows += [[method, name, *(_cell(v) for v in of["mAP"].values())] for name, of in protocols.items()]
+    lines += [*_aligned(rows), ""]
+    for method, protocols in report["methods"].items():
+        by_class = protocols["activitynet"]["AP"]
+        rows = [[f"AP in %, {method}, activitynet", *map(str, TIOU)]]
+        rows += [[name, *(f"{value:.2f}" for value in ap.values())] for name, ap in by_class.items()]
+        lines += [*_aligned(rows), ""]
+    for protocol, gap in report.get("difference", {}).items():
+        lines.append(
+            f"{HIDING} - {FULL}, {protocol}, average mAP over 0.1:0.5: {gap['mean']:+.2f}, 95 % interval of a paired "
+            f"bootstrap over videos and seeds {gap['low']:+.2f} to {gap['high']:+.2f}"
+        )
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command."""
+    options = _parser().parse_args(argv)
+    names = ("seeds", "compare", "train_subset", "test_subset", "mmap", "resume", "tensorboard", "device")
+    report = train_thumos(
+        options.features,
+        options.annotations,
+        options.output,
+        from_options(options),
+        **{name: options[name] for name in names},
+    )
+    if _is_main_process():
+        sys.stdout.write(render(report))
+
+
+def _parser() -> CommandParser:
+    parser = CommandParser("train_thumos", "Train and test on THUMOS 2014, from video-level labels alone.")
+    add = parser.add_argument
+    add("--features", required=True, help="canonical feature folder; data_prep.features converts other layouts")
+    add("--annotations", required=True, help="canonical annotations JSON; data_prep converts others")
+    add("-o", "--output", required=True, help="folder for checkpoints, detections, metrics, tables and plots")
+    add("--seeds", type=int, default=1, help="repeat with so many seeds and report mean ± standard deviation")
+    add("--compare", action="store_true", help="also run without hiding, on the same seeds, and report the difference")
+    add("--train-subset", default="validation", help="name of the training videos' subset in the annotations")
+    add("--test-subset", default="test", help="name of the test videos' subset")
+    add("--mmap", action="store_true", help="leave the features on disk instead of reading them into memory")
+    add("--resume", action="store_true", help="go on from what the output folder holds")
+    add("--tensorboard", action="store_true", help="also write TensorBoard event files")
+    add("--device", choices=("auto", "cpu"), default="auto", help="auto takes a GPU where there is one")
+    add_options(parser, Recipe())
+    return parser
+
+
+def _methods(recipe: Recipe, compare: bool) -> dict[str, Recipe]:
+    if not compare:
+        return {HIDING if recipe.hiding.p > 0 else FULL: recipe}
+    if recipe.hiding.p == 0:
+        raise UsageError("compare needs a recipe that hides: hiding.p above 0")
+    return {FULL: replace(recipe, hiding=replace(recipe.hiding, p=0.0)), HIDING: recipe}
+
+
+@dataclass(frozen=True)
+class _Data:
+    """Videos to train on, with labels, and to test on, with all that is known of them."""
+
+    meta: FeatureMeta
+    train_features: list[np.ndarray]
+    train_labels: list[list[str]]
+    test_features: dict[str, np.ndarray]
+    test: Annotations
+
+
+def _load(features: Path, annotations: Path, train_subset: str, test_subset: str, mmap: bool) -> _Data:
+    from hasvideo.datasets.annotations import load_annotations
+    from hasvideo.datasets.thumos import load_features
+    from hasvideo.video.features import FeatureStore
+
+    store, everything = FeatureStore(features), load_annotations(annotations)
+    train, test = everything.select(train_subset), everything.select(test_subset)
+    labels = {name: video.labels for name, video in train.videos.items() if video.labels}
+    if not labels:
+        raise UsageError(f"{annotations}: no video of subset {train_subset!r} has a label to train on")
+    present = [name for name in test.videos if name in store]
+    lacking = [name for name in test.videos if name not in store]
+    if lacking:
+        warnings.warn(
+            f"{features} lacks {len(lacking)} of {len(test.videos)} test videos, whose actions count as missed: "
+            f"{', '.join(lacking[:5])}{', ...' if len(lacking) > 5 else ''}",
+            stacklevel=3,
+        )
+    tested = dict(zip(present, load_features(store, present, mmap), strict=True))
+    return _Data(store.meta, load_features(store, list(labels), mmap), list(labels.values()), tested, test)
+
+
+def _run(data: _Data, recipe: Recipe, folder: Path, options: Mapping[str, Any]) -> dict[str, Matches]:
+    """Train and test with one seed."""
+    from hasvideo.fitting import detect, fit
+    from hasvideo.metrics.detection import match
+    from hasvideo.model import save_model
+    from hasvideo.output.tables import write_results_json
+
+    path = folder / "model.ckpt"
+    model, _ = fit(data.train_features, data.train_labels, data.meta, recipe, name=str(path), folder=folder, **options)
+    durations = {name: video.duration for name, video in data.test.videos.items()}
+    detections = detect(model, data.test_features, durations)
+    if _is_main_process():
+        save_model(model, path)
+        write_results_json(detections, folder / "detections.json")
+    return {protocol: match(detections, data.test, protocol, TIOU, classes=data.test.labels) for protocol in PROTOCOLS}
+
+
+def _over_seeds(summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    rows = [{**s["mAP"], **s["averages"]} for s in summaries]
+    maps = {name: [100 * row[name] for row in rows] for name in rows[0]}
+    classes = [name for name, count in summaries[0]["instances"].items() if count]
+    return {
+        "mAP": {name: {"mean": float(np.mean(v)), "std": _std(v), "seeds": v} for name, v in maps.items()},
+        "AP": {
+            name: {t: 100 * float(np.mean([s["AP"][name][t] for s in summaries])) for t in summaries[0]["mAP"]}
+            for name in classes
+        },
+    }
+
+
+def _difference(matches: Mapping[str, Sequence[Mapping[str, Matches]]], protocol: str) -> dict[str, float]:
+    from hasvideo.metrics.bootstrap import paired_bootstrap
+
+    hiding, full = ([run[protocol] for run in matches[method]] for method in (HIDING, FULL))
+    gap = paired_bootstrap(hiding, full, TIOU[:5])
+    return {name: 100 * value for name, value in asdict(gap).items()}
+
+
+def _std(values: Sequence[float]) -> float | None:
+    return float(np.std(values, ddof=1)) if len(values) > 1 else None
+
+
+def _cell(value: Mapping[str, Any]) -> str:
+    return f"{value['mean']:.2f}" + ("" if value["std"] is None else f" ± {value['std']:.2f}")
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
+
+
+def _is_main_process() -> bool:
+    from accelerate import PartialState
+
+    return PartialState().is_main_process
+
+
+sys.modules[__name__].__class__ = CallableModule
+
+if __name__ == "__main__":
+    run(main)
