@@ -93,3 +93,14 @@ def test_bad_configurations(changes, message):
 
 def test_config_round_trip():
     assert TemporalConfig(**SMALL.to_dict()) == SMALL
+
+
+def test_smoothing_averages_neighbours_inside_each_video_only():
+    network = TemporalNetwork(TemporalConfig(1, 1, layers=0, bias=False, smoothing=1)).eval()
+    network.head.weight.data.fill_(1.0)
+    features = torch.tensor([[[4.0], [0.0], [8.0], [100.0]], [[1.0], [1.0], [1.0], [1.0]]])
+    with torch.no_grad():
+        scores, cam = network(features, torch.tensor([3, 4]))
+    assert cam[0, 0].tolist() == [3.0, 3.0, 6.0, 0.0]
+    assert cam[1, 0].tolist() == [1.0] * 4
+    assert scores[0].item() == pytest.approx(4.0)
