@@ -11,7 +11,8 @@ for each frame of video. Scores choose nothing that is trained; thresholds are s
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,15 +25,17 @@ from hasvideo.extents import find_intervals
 from hasvideo.metrics.detection import mean_average_precision
 from hasvideo.model import Model, kinetics400
 from hasvideo.networks.i3d import I3D
-from hasvideo.types import Detections, Interval, IntervalRule, TimeGrid
+from hasvideo.networks.temporal import TemporalNetwork
+from hasvideo.types import Activation, Detections, IntervalRule, TimeGrid
 from hasvideo.video.engine import Network, compile_network
-from hasvideo.video.extraction import extract_features
+from hasvideo.video.extraction import Features, extract_features
 from hasvideo.video.extractors import Extractor, load_extractor
 from hasvideo.video.extractors.base import overlapping_blocks
 from hasvideo.video.extractors.i3d import load_i3d
 
 CLASSES = {"handshake": "shaking hands", "hug": "hugging", "kick": "side kick"}
 TIOU = (0.1, 0.2, 0.3, 0.4, 0.5)
+SMOOTHING = (0, 3)
 RULES = [IntervalRule(t, m) for m in ("max", "minmax") for t in (0.3, 0.5, 0.7)]
 
 
@@ -73,6 +76,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="folder with annotations.json and videos/")
     parser.add_argument("--subset", default="train")
     parser.add_argument("--every", type=int, default=1, help="take every n-th video")
+    parser.add_argument("--dense-only", action="store_true", help="leave the windows out, which take most of the time")
     options = parser.parse_args()
     truth = load_annotations(options.data / "annotations.json").select(options.subset)
     names = sorted(truth.videos)[:: options.every]
@@ -80,39 +84,44 @@ def main() -> None:
     model = kinetics400()
     dense = load_extractor("i3d")
     arms: list[tuple[Extractor, float]] = [(dense, 84 / 64 * 0.82 + 52 / 32 * 0.18)]
-    arms += [(w, w.cost) for w in (Windowed(16, 8), Windowed(32, 16), Windowed(64, 16))]
+    if not options.dense_only:
+        arms += [(w, w.cost) for w in (Windowed(16, 8), Windowed(32, 16), Windowed(64, 16))]
     print(f"{len(names)} videos of {options.subset}; mean AP of {', '.join(CLASSES.values())}, %, tIoU 0.1-0.5")
-    print(f"{'features':24} {'cost':>5} " + " ".join(f"{r.mode}>{r.threshold}".rjust(11) for r in RULES))
+    print(f"{'features':44}{'cost':>5} " + " ".join(f"{r.mode}>{r.threshold}".rjust(11) for r in RULES))
     for extractor, cost in arms:
-        row = _scores(extractor, model, truth, options.data / "videos")
+        features = {
+            n: extract_features(options.data / "videos" / f"{n}.mp4", extractor) for n in tqdm(names, leave=False)
+        }
         title = "field of view 99, stride 8" if extractor is dense else extractor.name
-        print(f"{title:26} {cost:5.2f} " + " ".join(f"{100 * s:11.1f}" for s in row), flush=True)
+        for passes in SMOOTHING:
+            row = _scores(features, _smoothed(model, passes), truth)
+            line = f"{title}, smoothed {passes} times".ljust(44) + f"{cost:5.2f} "
+            print(line + " ".join(f"{100 * s:11.1f}" for s in row), flush=True)
 
 
-def _scores(extractor: Extractor, model: Model, truth: Annotations, folder: Path) -> list[float]:
-    read = {}
-    for name in tqdm(truth.videos, leave=False):
-        features = extract_features(folder / f"{name}.mp4", extractor)
-        activations = {a.label: a for a in model.activations(features.array)}
-        read[name] = (features, [activations[k] for k in CLASSES.values()])
-    own = {kinetics: label for label, kinetics in CLASSES.items()}
+def _smoothed(model: Model, passes: int) -> Model:
+    network = TemporalNetwork(replace(model.network.config, smoothing=passes))
+    network.load_state_dict(model.network.state_dict())
+    return replace(model, network=network)
+
+
+def _scores(features: Mapping[str, Features], model: Model, truth: Annotations) -> list[float]:
+    """Mean AP by each of the rules."""
+    read = {name: _activations(model, f) for name, f in features.items()}
     scores = []
     for rule in RULES:
-        found = [
-            Detections(
-                name,
-                features.info,
-                tuple(
-                    Interval(i.start, i.end, own[i.label], i.score)
-                    for a in activations
-                    for i in find_intervals(a, features.edges, rule)
-                ),
-            )
-            for name, (features, activations) in read.items()
-        ]
-        result = mean_average_precision(found, truth, tiou=TIOU, classes=list(CLASSES))
-        scores.append(result["average_mAP"])
+        found = []
+        for name, f in features.items():
+            intervals = [i for a in read[name] for i in find_intervals(a, f.edges, rule)]
+            found.append(Detections(name, f.info, tuple(intervals)))
+        scores.append(mean_average_precision(found, truth, tiou=TIOU, classes=list(CLASSES))["average_mAP"])
     return scores
+
+
+def _activations(model: Model, features: Features) -> list[Activation]:
+    """Of our classes, under our names."""
+    found = {a.label: a for a in model.activations(features.array)}
+    return [replace(found[kinetics], label=label) for label, kinetics in CLASSES.items()]
 
 
 if __name__ == "__main__":

@@ -172,8 +172,8 @@ def kinetics400() -> Model:
     """I3D's own classifier, applied at every time step: unpooled it is the temporal CAM, pooled the video's scores.
 
     Pooled is the mean of each class's highest quarter of the video: Kinetics clips show their action all along, so their
-    average was right for them, but in an untrimmed video it drowns. DeepMind's classifier takes the mean of two time
-    steps; the CAM here is the mean of the two such pairs around each. docs/results.md has what either is worth.
+    average was right for them, but in an untrimmed video it drowns. The classifier was trained on averages over time,
+    so single steps of it are noisy; a little smoothing helps. docs/results.md has what either is worth.
 
     Raises:
         HasvideoError: the weights cannot be had.
@@ -186,7 +186,7 @@ def kinetics400() -> Model:
     weights = load_weights(WEIGHTS_NAME)
     classes = tuple(R3D_18_Weights.KINETICS400_V1.meta["categories"])  # DeepMind's names, in its order
     network = TemporalNetwork(
-        TemporalConfig(I3DExtractor.dim, len(classes), layers=0, pooling="topk", topk_divisor=4, smoothing=1)
+        TemporalConfig(I3DExtractor.dim, len(classes), layers=0, pooling="topk", topk_divisor=4, smoothing=3)
     )
     network.head.load_state_dict({"weight": weights["logits.weight"].flatten(1), "bias": weights["logits.bias"]})
     return Model(
