@@ -46,6 +46,7 @@ class Container:
             raise DecodeError(f"{path}: no frame can be decoded: the file is damaged or cut off")
         if first.pts is None or stream.time_base is None:
             raise DecodeError(f"{path}: a bare stream without timestamps: pack it first, ffmpeg -i IN -c copy OUT.mkv")
+        self._stream_index = stream.index
         self._tick, self._zero = float(stream.time_base), first.pts
         self._rate = float(stream.average_rate or stream.guessed_rate or stream.base_rate or 25)
         self.codec = stream.codec_context.codec.canonical_name
@@ -72,9 +73,6 @@ class Container:
             end = start + self._length(frame)
             yield start, end, frame
 
-    def _length(self, item: Packet | VideoFrame) -> float:
-        return item.duration * self._tick if item.duration else 1 / self._rate
-
     def packets(self, since: float) -> Iterator[Packet]:
         """Yield packets in decode order, from a key frame shown at ``since`` or earlier to the end of readable data."""
         for margin in (1.0, 10.0, 60.0, math.inf):
@@ -88,23 +86,25 @@ class Container:
 
     def end_error(self, wanted: float) -> DecodeError:
         """Say why there is no frame for the time ``wanted``."""
-        end = self._data_end(-math.inf)
-        if end >= wanted:
-            return DecodeError(f"{self.path}: no frame can be decoded from {wanted:.1f} s on: the file is damaged")
-        readable = math.floor(end * 10) / 10
+        end, _ = self._data_ends(-math.inf)
+        readable = math.floor(min(end, wanted) * 10) / 10
+        what = "video data end" if end < wanted else "no frame can be decoded any more"
         hint = f"; --end {readable:g} reads the readable part" if readable > 0 else ""
         return DecodeError(
-            f"{self.path}: video data end at {readable:g} s of {self.info.duration:.1f} s: "
+            f"{self.path}: {what} at {readable:g} s of {self.info.duration:.1f} s: "
             f"the file is truncated or damaged{hint}"
         )
+
+    def _length(self, item: Packet | VideoFrame) -> float:
+        return float(item.duration * item.time_base) if item.duration and item.time_base else 1 / self._rate
 
     def _open(self) -> tuple[InputContainer, VideoStream]:
         import av
 
         if not self.path.exists():
             raise DecodeError(f"{self.path}: no such file")
-        if self.path.is_dir():
-            raise DecodeError(f"{self.path}: is a folder, not a video")
+        if not self.path.is_file():
+            raise DecodeError(f"{self.path}: a folder or device, not a file")
         if self.path.stat().st_size == 0:
             raise DecodeError(f"{self.path}: the file is empty")
         try:
@@ -120,12 +120,12 @@ class Container:
     def _video_stream(self, container: InputContainer) -> VideoStream:
         import av.stream
 
-        brand = container.metadata.get("major_brand", "").strip()
-        if container.format.name == "image2" or container.format.name.endswith("_pipe") or brand in STILL_BRANDS:
+        kind, brand = container.format.name, container.metadata.get("major_brand", "").strip()
+        if kind == "image2" or kind.endswith("_pipe") or brand in STILL_BRANDS:
             raise DecodeError(f"{self.path}: a still image, not a video")
         cover = av.stream.Disposition.attached_pic
         streams = [stream for stream in container.streams.video if not stream.disposition & cover]
-        if not streams:
+        if not streams or kind == "tty":  # libav sees text as a film of letters
             raise DecodeError(f"{self.path}: holds no video{', only sound' if container.streams.audio else ''}")
         best = container.streams.best("video")
         stream = next((stream for stream in streams if stream is best), streams[0])
@@ -152,19 +152,20 @@ class Container:
         if stream.duration and container.format.name.startswith(("mov", "avi")):
             return stream.duration * self._tick
         whole = (container.duration or 0) / 1e6
-        tail = whole - 10 if whole else -math.inf
-        # Only where sound or subtitles go on to the promised end does a shorter video not mean a truncated file.
-        found, all_found = self._data_end(tail), self._data_end(tail, every_stream=True)
-        return found if all_found >= whole - END_TOLERANCE else whole
+        video, every_stream = self._data_ends(whole - 10 if whole else -math.inf)
+        # A video that ends before the container does is whole if the sound goes on, and truncated if not.
+        return video if every_stream >= whole - END_TOLERANCE else whole
 
-    def _data_end(self, since: float, every_stream: bool = False) -> float:
-        """When the last packet that can be read ends; packets long before ``since`` are not looked at."""
+    def _data_ends(self, since: float) -> tuple[float, float]:
+        """When the last readable packets end, of the video and of any stream, if those end after about ``since``."""
         zero = self._zero * self._tick
-        ends = (
-            float(self.shown_at(packet) * packet.time_base) - zero + self._length(packet)
-            for packet in self._read(since, every_stream)
-        )
-        return max(ends, default=0.0)
+        video = every_stream = 0.0
+        for packet in self._read(since, every_stream=True):
+            end = float(self.shown_at(packet) * packet.time_base) - zero + self._length(packet)
+            every_stream = max(every_stream, end)
+            if packet.stream_index == self._stream_index:
+                video = max(video, end)
+        return video, every_stream
 
     def _read(self, since: float, every_stream: bool = False) -> Iterator[Packet]:
         """Yield packets from about ``since``, as well as the container can seek."""

@@ -84,7 +84,7 @@ def open_reader(
 
 
 def load_decoder(decoder: str) -> str:
-    """The decoder to use: the given one if it can be loaded, PyAV instead of a decord that has no wheel for a machine.
+    """Load a decoder and return its name; that is ``pyav`` where decord, the default, has no wheel for the machine.
 
     Raises:
         UsageError: torchcodec, which has to be asked for, is not there.
@@ -175,18 +175,21 @@ class Reader:
 
 def stack(frames: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
     """Gather frames into arrays of ``size``; what was gathered before a DecodeError comes out before it."""
-    gathered: list[np.ndarray] = []
+    chunk, filled = np.empty(0), 0
     failure: DecodeError | None = None
     try:
         for frame in frames:
-            gathered.append(frame)
-            if len(gathered) == size:
-                yield np.stack(gathered)
-                gathered = []
+            if filled == 0:
+                chunk = np.empty((size, *frame.shape), frame.dtype)
+            chunk[filled] = frame
+            filled += 1
+            if filled == size:
+                yield chunk
+                filled = 0
     except DecodeError as error:
         failure = error
-    if gathered:
-        yield np.stack(gathered)
+    if filled:
+        yield chunk[:filled]
     if failure is not None:
         raise failure
 
@@ -226,6 +229,8 @@ def _on_display(frames: Iterable[_Frame], grid: _Grid) -> Iterator[np.ndarray]:
     current: _Frame | None = None
     for frame in frames:
         if current is not None:
+            if frame.start < current.start:  # the clock was set back
+                continue
             if frame.start - current.start > LONGEST_FRAME:
                 break
             due = grid.before(frame.start)
@@ -274,6 +279,7 @@ def _segment_frames(source: Container, decoder: str, size: tuple[int, int], sinc
             if 0 <= start < segment.until:
                 yield _Frame(start, end, partial(_upright, image, rotation))
         done = segment.until
+        del images  # before as many again are decoded
     if done < math.inf:
         yield from (frame for frame in _pyav_frames(source, size, max(done, since)) if frame.start >= done)
 
@@ -313,7 +319,7 @@ def _torchcodec_images(file: io.BytesIO, count: int, size: tuple[int, int], prog
     return images
 
 
-# With the format each is handed: decord needs one that tells its duration, torchcodec one that tells no rotation.
+# With the format each is handed: decord needs one that tells duration and rate, torchcodec one that tells no rotation.
 _SEGMENT_READERS = {"decord": (_decord_images, "matroska"), "torchcodec": (_torchcodec_images, "nut")}
 
 
@@ -331,17 +337,21 @@ class _Segment:
         self._packets = packets
         self._order = sorted(range(len(packets)), key=lambda i: source.shown_at(packets[i]))
         in_display_order = [packets[i] for i in self._order]
-        self.shows = [source.display_time(packet) for packet in in_display_order if not _is_hidden(packet)]
+        self.shows = [
+            source.display_time(packet)
+            for packet in in_display_order
+            if not (source.codec == "vp8" and _is_hidden(packet))
+        ]
 
     def remux(self, container_format: str) -> io.BytesIO:
-        """Pack the packets as they are into a file in memory, numbered instead of timed."""
+        """Pack the packets as they are into a file in memory, as if at 25 frames per second."""
         import av
 
         ranks = np.argsort(self._order)
         delay = max(0, int((np.arange(len(ranks)) - ranks).max()))  # no frame may be shown before it is decoded
         file = io.BytesIO()
         with av.open(file, "w", format=container_format) as container:
-            stream = container.add_stream_from_template(self._packets[0].stream, opaque=True)
+            stream = container.add_stream_from_template(self._packets[0].stream, opaque=True, rate=Fraction(25))
             for number, (packet, rank) in enumerate(zip(self._packets, ranks.tolist(), strict=True)):
                 copy = av.Packet(bytes(packet))
                 copy.stream, copy.time_base, copy.is_keyframe = stream, Fraction(1, 25), packet.is_keyframe
@@ -352,11 +362,12 @@ class _Segment:
 
 
 def _segments(source: Container, since: float, longest: int) -> Iterator[_Segment]:
-    """Cut the packets into segments of at least SEGMENT_FRAMES, at key frames; end before one longer than ``longest``.
+    """Cut the packets into segments of some SEGMENT_FRAMES, at key frames; end before one longer than ``longest``.
 
     A key frame may be followed by frames that are shown before it and need the frames before it (an open GOP). So
     where it starts a segment, it and they also end the segment before.
     """
+    shortest = min(SEGMENT_FRAMES, longest // 2)
     segment: list[Packet] = []
     border: list[Packet] = []  # the key frame that starts the next segment, and frames shown before it
     for packet in source.packets(since):
@@ -364,11 +375,10 @@ def _segments(source: Container, since: float, longest: int) -> Iterator[_Segmen
             border.append(packet)
             continue
         if border:
-            yield _Segment(
-                source, segment + (border if len(border) > 1 else []), source.time(source.shown_at(border[0]))
-            )
+            shared = border if len(border) > 1 else []
+            yield _Segment(source, segment + shared, source.time(source.shown_at(border[0])))
             segment, border = border[:1], []
-        if packet.is_keyframe and len(segment) >= SEGMENT_FRAMES:
+        if packet.is_keyframe and len(segment) >= shortest:
             border.append(packet)
         elif not segment or source.shown_at(packet) >= source.shown_at(segment[0]):
             segment.append(packet)
@@ -379,8 +389,8 @@ def _segments(source: Container, since: float, longest: int) -> Iterator[_Segmen
 
 
 def _is_hidden(packet: Packet) -> bool:
-    """Whether a packet decodes to no frame to show, as VP8 packets may (show_frame in RFC 6386, section 9.1)."""
-    return packet.stream.codec_context.name == "vp8" and not bytes(packet)[0] & 0x10
+    """Whether a VP8 packet holds a frame that is not to be shown (RFC 6386, section 9.1: show_frame)."""
+    return not bytes(packet)[0] & 0x10
 
 
 def _fit(width: int, height: int, short_side: int | None) -> tuple[int, int]:

@@ -305,7 +305,7 @@ def _no_frames(path: Path) -> None:
     ("write", "message"),
     [
         (lambda path: None, "no such file"),
-        (Path.mkdir, "is a folder"),
+        (Path.mkdir, "a folder or device"),
         (Path.touch, "the file is empty"),
         (_text, "no video, or one that is damaged"),
         (_still, "a still image"),

@@ -137,6 +137,7 @@ def test_a_reader_that_does_not_read_holds_the_child_back(tmp_path):
         usage = child.cpu_times().user
         time.sleep(0.5)
         assert child.cpu_times().user - usage < 0.1
+        assert child.memory_info().rss < 300 * 2**20  # all frames would be 655 MB
 
     assert waiting * stream.width * stream.height * 3 <= 2**25
 
