@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -93,7 +94,7 @@ def read_csv(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, Mapping[
         raise HasvideoError(f"cannot read {path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise HasvideoError(f"{path} is not UTF-8 text (byte {error.start})") from error
-    reader = csv.DictReader(text.splitlines(), skipinitialspace=True)
+    reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True)
     missing = [name for name in columns if name not in (reader.fieldnames or [])]
     if missing:
         raise HasvideoError(f"{path}: the first line must name the columns {', '.join(columns)}; it lacks {missing[0]}")

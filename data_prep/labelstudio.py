@@ -59,6 +59,8 @@ def read_labelstudio(path: Path, subset: str = "test", fps: float | None = None)
             rows += [(video, subset, i) for i in (None, *_instances(_regions(task, where), rate, where))]
         except (KeyError, TypeError, AttributeError) as error:
             raise HasvideoError(f"{where} is not as Label Studio exports it: {type(error).__name__} {error}") from error
+    if tasks and all(instance is None for _, _, instance in rows):
+        warnings.warn(f"{path} has no timeline regions in any annotation (predictions do not count)", stacklevel=2)
     annotations = from_rows(rows, str(path))
     videos = {name: replace(video, duration=durations[name]) for name, video in annotations.videos.items()}
     return replace(annotations, videos=videos)

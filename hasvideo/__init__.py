@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hasvideo.evaluate import evaluate as evaluate
     from hasvideo.localize import localize as localize
     from hasvideo.types import Detections as Detections
     from hasvideo.types import Interval as Interval
@@ -19,13 +20,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "evaluate": "hasvideo.evaluate",
     "localize": "hasvideo.localize",
     "Detections": "hasvideo.types",
     "Interval": "hasvideo.types",
     "TimeGrid": "hasvideo.types",
     "VideoInfo": "hasvideo.types",
 }
-__all__ = ["Detections", "Interval", "TimeGrid", "VideoInfo", "localize"]
+__all__ = ["Detections", "Interval", "TimeGrid", "VideoInfo", "evaluate", "localize"]
 
 
 def __getattr__(name: str) -> Any:

@@ -14,7 +14,7 @@ def main() -> None:
     """Dispatch to ``hasvideo.<command>.main``, or list the commands."""
     name, arguments = (sys.argv[1], sys.argv[2:]) if len(sys.argv) > 1 else ("--help", [])
     if name in ("-h", "--help"):
-        print(_usage())
+        run(lambda _: print(_usage()))
     elif name == "--version":
         print(f"hasvideo {hasvideo.__version__}")
     elif name in COMMANDS:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
@@ -29,7 +28,7 @@ class CommandParser(ArgumentParser):
     """
 
     def __init__(self, command: str, description: str, **kwargs: Any) -> None:
-        super().__init__(prog=f"hasvideo {command}", description=description, **kwargs)
+        super().__init__(prog=f"hasvideo {command}", description=description, allow_abbrev=False, **kwargs)
         self.add_argument("--config", action="config", help="YAML file with options, named as on the command line")
         self.add_argument("--version", action="version", version=f"hasvideo {hasvideo.__version__}")
 
@@ -42,7 +41,6 @@ class CommandParser(ArgumentParser):
 
 def run(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] | None = None) -> NoReturn:
     """Run a command's ``main(argv)`` and exit: 0 done, 1 failed work, 2 wrong usage, 130 interrupted."""
-    name = Path(sys.argv[0]).stem
     warnings.formatwarning = _one_line_warning
     try:
         sys.exit(main(argv) or 0)
@@ -55,7 +53,7 @@ def run(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] 
         sys.stderr.close()
         sys.exit(1)
     except KeyboardInterrupt:
-        fail(f"{name}: interrupted", 130)
+        fail("interrupted", 130)
 
 
 def _one_line_warning(message: Warning | str, *_: Any, **__: Any) -> str:

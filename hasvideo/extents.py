@@ -124,6 +124,6 @@ def check_rule(rule: IntervalRule) -> IntervalRule:
         raise UsageError(f"threshold is a fraction from 0 to 1, got {rule.threshold}")
     if rule.mode not in get_args(ThresholdMode):
         raise UsageError(f"unknown threshold mode {rule.mode!r}; accepted: {', '.join(get_args(ThresholdMode))}")
-    if rule.merge_gap < 0 or rule.min_duration < 0:
+    if not (rule.merge_gap >= 0 and rule.min_duration >= 0):  # NaN is neither
         raise UsageError(f"merge gap and minimum duration are seconds >= 0, got {rule.merge_gap}, {rule.min_duration}")
     return rule

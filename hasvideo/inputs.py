@@ -42,12 +42,17 @@ def find_videos(arguments: Sequence[str], recursive: bool = False) -> Inputs:
                 paths.setdefault(path.resolve(), path)
         except UsageError as error:
             missing.append((argument, error))
+        except OSError as error:
+            missing.append((argument, UsageError(f"cannot look at {argument}: {error.strerror}")))
     return Inputs(video_ids(paths.values()), tuple(missing))
 
 
 def _expand(argument: str, recursive: bool) -> list[Path]:
     path = Path(argument)
+    if not argument:
+        raise UsageError("an empty name was given as a video")
     if path.is_dir():
+        next(path.iterdir(), None)  # an unreadable folder is not an empty one
         found = [p for p in (path.rglob("*") if recursive else path.glob("*")) if _is_video(p)]
         if not found:
             deeper = "" if recursive else " (--recursive looks into its folders)"

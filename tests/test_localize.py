@@ -172,7 +172,9 @@ def test_skip_existing_leaves_finished_videos_alone(clip, model, capsys, tmp_pat
     arguments = (clip, "--model", model, "-f", "csv", "-o", tmp_path / "out", "--skip-existing")
     assert "red" in command(capsys, *arguments)[1]
     (tmp_path / "out" / "clip.csv").write_text("mine")
-    assert command(capsys, *arguments)[:2] == (0, "")
+    code, out, errors = command(capsys, *arguments)
+    assert (code, out) == (0, "")
+    assert "skipped" in errors[0]
     assert (tmp_path / "out" / "clip.csv").read_text() == "mine"
 
 
@@ -195,6 +197,59 @@ def test_options_may_come_from_a_file_and_the_command_line_wins(clip, model, cap
     assert "green" in command(capsys, clip, "--config", config, "--min-duration", "0.5")[1]
 
 
+@pytest.mark.parametrize(
+    "order", [["{clip}", "-f", "json", "csv"], ["-f", "json", "csv", "{clip}"], ["-f", "json,csv", "{clip}"]]
+)
+def test_formats_may_stand_before_and_after_the_videos(clip, model, tmp_path, capsys, order):
+    arguments = [word.format(clip=clip) for word in order]
+    assert command(capsys, *arguments, "-o", tmp_path / "out", "--model", model)[0] == 0
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"clip.json", "clip.csv"}
+
+
+def test_one_format_and_a_list_of_classes_may_come_from_a_file(clip, model, tmp_path, capsys):
+    config = tmp_path / "options.yaml"
+    config.write_text(f"format: json\noutput: {tmp_path}/out\nclasses: [red, green]\n")
+    assert command(capsys, clip, "--config", config, "--model", model)[0] == 0
+    results = json.loads((tmp_path / "out" / "clip.json").read_text())["results"]["clip"]
+    assert {r["label"] for r in results} == {"red", "green"}
+
+
+def test_an_interrupted_batch_keeps_its_results(clip, model, tmp_path, monkeypatch):
+    other = paint_video(tmp_path / "second.mp4", "green")
+    found = Localizer.__call__
+
+    def interrupted(self, path, *rest, **options):
+        if path == other:
+            raise KeyboardInterrupt
+        return found(self, path, *rest, **options)
+
+    monkeypatch.setattr(Localizer, "__call__", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        main([str(clip), str(other), "--model", model, "--results", str(tmp_path / "all.json")])
+    assert list(json.loads((tmp_path / "all.json").read_text())["results"]) == ["clip"]
+
+
+def test_a_library_that_fails_on_one_video_does_not_stop_the_others(clip, model, tmp_path, monkeypatch, capsys):
+    other = paint_video(tmp_path / "a.mp4", "green")
+    found = Localizer.__call__
+
+    def broken(self, path, *rest, **options):
+        if path == other:
+            raise RuntimeError("of a library")
+        return found(self, path, *rest, **options)
+
+    monkeypatch.setattr(Localizer, "__call__", broken)
+    code, out, errors = command(capsys, other, clip, "--model", model)
+    assert code == 1
+    assert "red" in out
+    assert len(errors) == 1
+    assert "a.mp4: unexpected RuntimeError: of a library" in errors[0]
+
+
+def test_a_class_may_be_given_as_a_string(clip, model):
+    assert spans(hasvideo.localize(clip, model=model, classes="red"), "red") == [(1.0, 3.0)]
+
+
 def test_classes_are_listed(model, capsys):
     assert command(capsys, "--list-classes", "--model", model)[:2] == (0, "red\ngreen\nblue\n")
 
@@ -207,6 +262,13 @@ def test_classes_are_listed(model, capsys):
     (["{clip}", "--nonsense"], "nonsense"),
     (["{clip}", "--start", "70"], "after the end"),
     (["{clip}", "--skip-existing"], "--format"),
+    (["{clip}", "-o", "{folder}/out"], "say which"),
+    (["{clip}", "--embed-video"], "-f html"),
+    (["{clip}", "--classes", " , "], "--classes is empty"),
+    (["{clip}", "--threshold", "half"], "threshold"),
+    (["{clip}", "--threshold-mode", "mean"], "threshold-mode"),
+    ([""], "empty name"),
+    (["x" * 300], "cannot look at"),
     (["{folder}/absent.mp4"], "absent.mp4"),
     (["{folder}/empty"], "no videos in folder"),
     (["{folder}/*.nothing"], "no file matches"),
@@ -214,7 +276,7 @@ def test_classes_are_listed(model, capsys):
 def test_wrong_usage_is_one_line_and_exit_code_2(clip, model, capsys, tmp_path, arguments, message):
     (tmp_path / "empty").mkdir()
     filled = [a.format(clip=clip, folder=tmp_path) for a in arguments]
-    code, out, errors = command(capsys, *filled, "--model", model, "-o", tmp_path / "out")
+    code, out, errors = command(capsys, *filled, "--model", model)
     assert code == 2
     assert len(errors) == 1
     assert message in errors[0]

@@ -31,9 +31,9 @@ def small_package(tmp_path, monkeypatch):
             entry = tarfile.TarInfo(name)
             entry.size = len(content)
             tar.addfile(entry, io.BytesIO(content))
-    entry = weights.Weights(
-        "tiny", "1.0", "w.ckpt", weights.hashlib.sha256(data).hexdigest(), "CC0-1.0", "a test", weights.load_arrays
-    )
+    archive = weights.hashlib.sha256((shelf / "tiny-1.0.tar.gz").read_bytes()).hexdigest()
+    member = weights.hashlib.sha256(data).hexdigest()
+    entry = weights.Weights("tiny", "1.0", archive, "w.ckpt", member, "CC0-1.0", "a test", weights.load_arrays)
     monkeypatch.setitem(weights.WEIGHTS, "tiny", entry)
     monkeypatch.setenv("HASVIDEO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
@@ -121,7 +121,8 @@ def test_two_processes_at_once_share_one_cache(small_package, tmp_path):
     code = f"""
 import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
 from hasvideo import weights
-entry = weights.Weights("tiny", "1.0", "w.ckpt", {small_package.sha256!r}, "", "", weights.load_arrays)
+entry = weights.Weights(
+    "tiny", "1.0", {small_package.archive_sha256!r}, "w.ckpt", {small_package.sha256!r}, "", "", weights.load_arrays)
 weights.WEIGHTS["tiny"] = entry
 print(weights.load_weights("tiny")["w"].sum().item())
 """

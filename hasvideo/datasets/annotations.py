@@ -253,9 +253,9 @@ def parse_detections(data: Any, source: str = "detections") -> Segments:
     results = _member(data, "results", "database", source, "a ground-truth file; detections")
     try:
         segments = _columns(results, source)
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         _blame(results, source)
-        raise
+        raise HasvideoError(f"{source} is not a submission of detections: {error}") from error
     good = np.isfinite(segments.start) & np.isfinite(segments.end) & np.isfinite(segments.score)
     if not np.all(good & (segments.end > segments.start)):
         _blame(results, source)
@@ -353,8 +353,8 @@ def _label(item: Any, where: str) -> str:
 def _number(value: Any, name: str, where: str) -> float:
     try:
         number = float(value)
-    except (TypeError, ValueError):
-        raise HasvideoError(f"{where}: {name} {value!r} is not a number") from None
+    except (TypeError, ValueError, OverflowError):
+        raise HasvideoError(f"{where}: {name} {repr(value)[:40]} is not a number") from None
     if not math.isfinite(number):
         raise HasvideoError(f"{where}: {name} {value!r} is not finite")
     return number

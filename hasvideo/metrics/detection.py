@@ -498,6 +498,8 @@ def _choose_classes(
         return sorted({*truth.labels, *found.labels} - {AMBIGUOUS})
     official = classes is None and protocol == "thumos14"
     chosen = list(THUMOS14_CLASSES if official else truth.labels if classes is None else dict.fromkeys(classes))
+    if AMBIGUOUS in chosen:
+        raise UsageError(f"{AMBIGUOUS} marks intervals that do not count; it is no class to score")
     absent = sorted(set(chosen) - set(truth.labels))
     if len(absent) == len(chosen):
         which = "the 20 classes of THUMOS14 (--classes names others)" if official else "the classes to score"

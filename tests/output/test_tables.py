@@ -99,7 +99,7 @@ def test_table_keeps_odd_labels_on_their_line_and_aligned(make):
 def test_table_without_intervals_names_the_closest_class(make):
     detections = make()
     assert table(replace(detections, intervals=())) == "no action found (closest class: hugging, probability 0.900)"
-    assert table(replace(detections, intervals=(), activations=())) .startswith("no action found: no class is probable enough")
+    assert "no class is probable enough" in table(replace(detections, intervals=(), activations=()))
 
 
 @pytest.mark.parametrize(
