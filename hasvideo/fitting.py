@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hasvideo.cam import CamHead
 from hasvideo.datasets.thumos import FeatureVideos, VideoBatch, VideoSample, collate, feature_statistics
+from hasvideo.errors import UsageError
 from hasvideo.extents import read_detections
 from hasvideo.hiding import SegmentHiding
 from hasvideo.model import Model
@@ -31,7 +34,7 @@ def fit(
     *,
     classes: Sequence[str] | None = None,
     background: str = "",
-    init: nn.Module | None = None,
+    init: CamHead | None = None,
     name: str = "",
     **options: Any,
 ) -> tuple[Model, list[Metrics]]:
@@ -44,7 +47,7 @@ def fit(
         recipe: network, hiding, optimizer and how the CAM is read.
         classes: names of the outputs; by default all that occur, sorted.
         background: the class that means "no action"; it is trained like any other and never reported.
-        init: head to start from, see :func:`kinetics_head`; without it weights are drawn from the recipe's seed.
+        init: head to start from, see :func:`head_for`; without it weights are drawn from the recipe's seed.
         name: of the model.
         options: ``folder``, ``resume``, ``tensorboard``, ``device``, ``progress``, ``validation``: see
             :func:`hasvideo.training.train`.
@@ -120,6 +123,36 @@ class VideoCriterion:
         if self.classification == "sigmoid":
             return F.binary_cross_entropy_with_logits(scores, targets, reduction="none").mean(dim=1)
         return F.cross_entropy(scores, targets / targets.sum(dim=1, keepdim=True).clamp(min=1), reduction="none")
+
+
+def head_for(base: Model, classes: Sequence[str], names: Mapping[str, str] | None = None) -> CamHead:
+    """The head of a model as the start of another's: its weights for the classes that it knows.
+
+    A class that it does not know starts as the mean of all that it knows.
+
+    Args:
+        base: a model without layers, such as ``kinetics400``.
+        classes: the new outputs.
+        names: what ``base`` calls those of them that it knows by another name.
+
+    Raises:
+        UsageError: the model has layers, or a name is unknown.
+    """
+    if base.network.config.layers:
+        raise UsageError(f"cannot start from {base.name}: its head works on layers of its own, not on features")
+    wanted = {label: label for label in classes if label in base.classes} | dict(names or {})
+    for label, known in wanted.items():
+        if label not in classes:
+            raise UsageError(f"no video has the label {label!r}; labels: {', '.join(classes)}")
+        if known not in base.classes:
+            close = difflib.get_close_matches(known, base.classes, n=3)
+            hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
+            raise UsageError(f"{base.name} has no class {known!r}{hint}")
+    theirs, head = base.network.head, CamHead(base.dim, len(classes), bias=base.network.config.bias)
+    rows = [base.classes.index(wanted[label]) if label in wanted else None for label in classes]
+    for ours, values in zip(head.parameters(), theirs.parameters(), strict=True):
+        ours.data = torch.stack([values.detach().mean(dim=0) if row is None else values.detach()[row] for row in rows])
+    return head
 
 
 def detect(

@@ -111,6 +111,20 @@ class Recipe:
     min_class_score: float = 0.1  # probability from which a class is localized in a video
 
 
+def _check_choices(settings: Any, **choices: Any) -> None:
+    for name, known in choices.items():
+        if getattr(settings, name) not in get_args(known):
+            raise UsageError(f"unknown {name} {getattr(settings, name)!r}; accepted: {', '.join(get_args(known))}")
+
+
+OWN_VIDEOS = Recipe(
+    network=TemporalConfig(kernel=3, pooling="topk"),
+    rule=IntervalRule(threshold=0.2),
+    min_class_score=0.1,
+)
+"""What ``hasvideo train`` trains by default."""
+
+
 def add_options(parser: CommandParser, defaults: Recipe) -> None:
     """Add an option for each setting, such as ``--hiding.p``; in a YAML file the groups are nested."""
     for group in _GROUPS:
@@ -150,9 +164,3 @@ _FROM_DATA = ("in_channels", "num_classes")
 def _reasons(settings: type) -> dict[str, str]:
     """The comment beside each field of a settings class: one text serves reader and ``--help``."""
     return dict(re.findall(r"^    (\w+): .*?  # (.*)$", inspect.getsource(settings), re.MULTILINE))
-
-
-def _check_choices(settings: Any, **choices: Any) -> None:
-    for name, known in choices.items():
-        if getattr(settings, name) not in get_args(known):
-            raise UsageError(f"unknown {name} {getattr(settings, name)!r}; accepted: {', '.join(get_args(known))}")

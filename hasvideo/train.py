@@ -1,0 +1,349 @@
+"""Train on your own videos: ``python -m hasvideo.train VIDEOS`` with a folder a class, or ``--labels labels.csv``.
+
+Labels say what a video shows, never when. Two commands lead from clips to intervals:
+
+    python -m hasvideo.train clips/ -o my.ckpt
+    python -m hasvideo.localize new.mp4 --model my.ckpt
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hasvideo.commands import CallableModule, CommandParser, run
+from hasvideo.errors import DecodeError, HasvideoError, UsageError
+from hasvideo.recipe import OWN_VIDEOS, Recipe, add_options, from_options
+
+if TYPE_CHECKING:
+    from hasvideo.cam import CamHead
+    from hasvideo.datasets.annotations import Annotations
+    from hasvideo.datasets.folder import LabelledVideo
+    from hasvideo.model import Model
+    from hasvideo.video.features import FeatureStore
+
+TIOU = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """How features are made of videos that have none yet: as in ``localize``."""
+
+    extractor: str = "i3d"
+    decoder: str = "decord"
+    engine: str = "auto"
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class TrainReport:
+    """What came of a training.
+
+    Attributes:
+        model: trained on all videos that could be read.
+        videos: how many those are.
+        counts: how many of each class.
+        held_out: videos that a first model was tested on, having been trained without them.
+        accuracy: share of them whose most probable class is right, 0..1; None if there are none.
+        evaluation: mAP on the held-out videos with known intervals, or on all such videos if none were held out: see
+            :func:`hasvideo.metrics.detection.mean_average_precision`; None without such videos.
+        skipped: reasons by video that could not be read.
+    """
+
+    model: Model
+    videos: int
+    counts: dict[str, int]
+    held_out: tuple[str, ...] = ()
+    accuracy: float | None = None
+    evaluation: dict[str, Any] | None = None
+    skipped: dict[str, str] = field(default_factory=dict)
+
+
+def train(
+    videos: str | Path | Sequence[str | Path],
+    output: str | Path = "model.ckpt",
+    *,
+    labels: str | Path | None = None,
+    features: str | Path | None = None,
+    annotations: str | Path | None = None,
+    recipe: Recipe | None = None,
+    holdout: float = 0.2,
+    background: str = "none",
+    init: str | None = None,
+    classes: Mapping[str, str] | None = None,
+    recursive: bool = False,
+    resume: bool = False,
+    extraction: Extraction | None = None,
+    progress: bool = True,
+) -> TrainReport:
+    """Train a localizer on videos of which only the classes are known.
+
+    Args:
+        videos: a folder that holds a folder a class; with ``labels``: files, folders or patterns, or nothing where
+            ``features`` has all the videos.
+        output: checkpoint to write. Records of the training go beside it, to the folder ending in ``.training``.
+        labels: CSV file with the columns ``video`` and ``label``.
+        features: feature folder, which is filled with what it lacks; by default beside the checkpoint, ending in
+            ``.features``. A second run finds its features there, and so does one that was cut off.
+        annotations: intervals of some videos, to measure mAP with. Training never sees them.
+        recipe: network, hiding, optimizer; :data:`hasvideo.recipe.OWN_VIDEOS` by default.
+        holdout: share of the videos, 0 to below 1, to measure with. The saved model is trained on all.
+        background: label of the videos that show nothing; it is never reported.
+        init: ``kinetics400``, or a checkpoint without layers, to start from where there are few videos.
+        classes: with ``init``: its class for each of your labels that it knows by another name.
+        recursive: with ``labels``: also look into the folders of a folder.
+        resume: go on from where a training to the same output was cut off.
+        extraction: extractor, decoder, engine and device.
+        progress: show bars on standard error.
+
+    Raises:
+        UsageError: labels and videos do not fit together, a class has too few videos, or an option is wrong.
+        HasvideoError: too few videos can be read, features are damaged, or training fails.
+    """
+    from hasvideo.datasets.annotations import load_annotations
+    from hasvideo.datasets.folder import check_classes, hold_out
+    from hasvideo.model import save_model
+
+    if not 0 <= holdout < 1:
+        raise UsageError(f"holdout is a share, 0 to below 1, got {holdout}")
+    output = Path(output)
+    labelled = _find(videos, labels, features, recursive)
+    check_classes(labelled, background)
+    truth = None if annotations is None else load_annotations(annotations)
+    folder = Path(features) if features is not None else output.with_suffix(".features")
+    extraction = extraction or Extraction()
+    store, skipped = _features(labelled, folder, extraction, progress)
+    labelled = {name: video for name, video in labelled.items() if name not in skipped}
+    if skipped:
+        _check_the_rest(labelled, skipped, background)
+    device = "cpu" if extraction.device == "cpu" else "auto"
+    trainer = _Trainer(store, labelled, recipe or OWN_VIDEOS, background, output, resume, progress, device)
+    if init is not None:
+        trainer = trainer.starting_from(init, classes or {})
+    held_out = hold_out(labelled, holdout, trainer.recipe.training.seed)
+    first, accuracy = trainer.fit([name for name in labelled if name not in held_out], held_out)
+    model, _ = trainer.fit(list(labelled), []) if held_out else (first, None)
+    save_model(model, output)
+    counts = dict(sorted(Counter(label for video in labelled.values() for label in video.labels).items()))
+    evaluation = None if truth is None else _evaluate(first, store, truth, held_out or list(labelled))
+    return TrainReport(model, len(labelled), counts, tuple(held_out), accuracy, evaluation, skipped)
+
+
+def render(report: TrainReport) -> str:
+    """The report as plain text."""
+    classes = ", ".join(f"{name} {count}" for name, count in report.counts.items())
+    lines = [f"trained on {report.videos} videos: {classes}"]
+    if report.accuracy is not None:
+        lines.append(
+            f"accuracy: the most probable class is right in {100 * report.accuracy:.0f} % of {len(report.held_out)} "
+            "videos that were held out from a first training"
+        )
+    if report.evaluation is not None:
+        of = f"{report.evaluation['counts']['gt_videos']} {'held-out ' if report.held_out else ''}videos with intervals"
+        maps = ", ".join(f"{100 * value:.1f} at {tiou}" for tiou, value in report.evaluation["mAP"].items())
+        lines.append(f"mAP in % on {of}: {maps}; {100 * report.evaluation['averages']['0.1:0.5']:.1f} over 0.1:0.5")
+    if report.skipped:
+        lines.append(f"left out, since they could not be read: {len(report.skipped)} videos")
+    lines.append(f"saved {report.model.name}; try: hasvideo localize NEW.mp4 --model {report.model.name}")
+    return "\n".join(lines) + "\n"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command."""
+    options = _parser().parse_args(argv)
+    names = ("labels", "features", "annotations", "holdout", "background", "init", "recursive", "resume")
+    report = train(
+        options.videos,
+        options.output,
+        recipe=from_options(options),
+        classes=_pairs(options.classes),
+        extraction=Extraction(options.extractor, options.decoder, options.engine, options.device),
+        progress=not options.quiet,
+        **{name: options[name] for name in names},
+    )
+    sys.stdout.write(render(report))
+    return 1 if report.skipped else 0
+
+
+def _parser() -> CommandParser:
+    parser = CommandParser("train", "Train on your own videos, from labels that say what they show and not when.")
+    add = parser.add_argument
+    add("videos", nargs="*", help="a folder that holds a folder a class; with --labels: files, folders or patterns")
+    add("-o", "--output", default="model.ckpt", help="checkpoint to write")
+    add("--labels", type=str | None, default=None, help="CSV file with the columns video and label, a row a pair")
+    add("--features", type=str | None, default=None, help="feature folder to use and fill (OUTPUT.features)")
+    add("--annotations", type=str | None, default=None, help="intervals of some videos, to measure mAP with")
+    add("--holdout", type=float, default=0.2, help="share of the videos to measure with; the saved model has seen all")
+    add("--background", default="none", help="label of videos that show nothing")
+    add("--init", type=str | None, default=None, help="start from kinetics400, for few videos")
+    add("--classes", type=str | None, default=None, help='with --init: "label=its class,...", as "hug=hugging"')
+    add("--recursive", action="store_true", help="with --labels: look into the folders of folders")
+    add("--resume", action="store_true", help="go on from where a training to the same output was cut off")
+    add("--extractor", default="i3d", help="what makes features of frames")
+    add("--decoder", default="decord", help="decord, torchcodec or pyav")
+    add("--engine", default="auto", help="auto, torch or openvino")
+    add("--device", default="cpu", help="cpu, cuda, cuda:1, mps ...")
+    add("--quiet", action="store_true", help="no progress on standard error")
+    add_options(parser, OWN_VIDEOS)
+    return parser
+
+
+@dataclass(frozen=True)
+class _Trainer:
+    """What the trainings of a run have in common."""
+
+    store: FeatureStore
+    videos: Mapping[str, LabelledVideo]
+    recipe: Recipe
+    background: str
+    output: Path
+    resume: bool
+    progress: bool
+    device: str
+    head: CamHead | None = None
+
+    @property
+    def classes(self) -> list[str]:
+        return sorted({label for video in self.videos.values() for label in video.labels})
+
+    def starting_from(self, init: str, names: Mapping[str, str]) -> _Trainer:
+        """The same with the head of a model that has no layers."""
+        from hasvideo.fitting import head_for
+        from hasvideo.model import load_model
+
+        base = load_model(init)
+        self.store.require(base.extractor, base.weights_sha256, base.grid, base.dim)
+        ours = self.recipe.network
+        network = replace(base.network.config, pooling=ours.pooling, topk_divisor=ours.topk_divisor)
+        return replace(self, recipe=replace(self.recipe, network=network), head=head_for(base, self.classes, names))
+
+    def fit(self, chosen: Sequence[str], tested: Sequence[str]) -> tuple[Model, float | None]:
+        """Train on some videos; the accuracy is that on others."""
+        from hasvideo.datasets.thumos import FeatureVideos, load_features
+        from hasvideo.fitting import fit
+
+        def labels(names: Sequence[str]) -> list[tuple[str, ...]]:
+            return [self.videos[name].labels for name in names]
+
+        held_out = FeatureVideos(load_features(self.store, tested), labels(tested), self.classes) if tested else None
+        model, history = fit(
+            load_features(self.store, chosen),
+            labels(chosen),
+            self.store.meta,
+            self.recipe,
+            classes=self.classes,
+            background=self.background,
+            init=self.head,
+            name=str(self.output),
+            folder=self.output.with_suffix(".training") / ("held-out" if tested else "all"),
+            validation=held_out,
+            resume=self.resume,
+            device=self.device,
+            progress=self.progress,
+        )
+        return model, history[-1].get("val_accuracy")
+
+
+def _find(
+    videos: str | Path | Sequence[str | Path], labels: str | Path | None, features: str | Path | None, recursive: bool
+) -> dict[str, LabelledVideo]:
+    from hasvideo.datasets.folder import LabelledVideo, class_folders, labelled_files, read_labels
+
+    given = [str(v) for v in ([videos] if isinstance(videos, str | Path) else videos)]
+    if labels is not None and given:
+        return labelled_files(given, Path(labels), recursive)
+    if labels is not None and features is not None:
+        return {name: LabelledVideo(tuple(sorted(of))) for name, of in read_labels(Path(labels)).items()}
+    if len(given) != 1:
+        raise UsageError("give one folder that holds a folder a class, or videos and --labels labels.csv")
+    return class_folders(Path(given[0]))
+
+
+def _features(
+    videos: Mapping[str, LabelledVideo], folder: Path, how: Extraction, progress: bool
+) -> tuple[FeatureStore, dict[str, str]]:
+    """The feature folder with all that can be read in it, and the reasons why some cannot."""
+    from hasvideo.video.features import META, FeatureMeta, FeatureStore
+
+    missing = list(videos)
+    if (folder / META).exists():
+        store = FeatureStore(folder)
+        missing = [name for name, video in videos.items() if name not in store or _is_newer(video.path, store, name)]
+    lost = [name for name in missing if videos[name].path is None]
+    if lost:
+        raise UsageError(f"{folder} has no features of {', '.join(lost[:5])}: give the videos too")
+    if not missing:
+        return store, {}
+    from hasvideo.progress import VideoProgress
+    from hasvideo.video.extraction import extract_features
+    from hasvideo.video.extractors import load_extractor
+
+    extractor = load_extractor(how.extractor, how.engine, how.device)
+    meta = FeatureMeta(extractor.name, extractor.weights_sha256, extractor.grid, extractor.dim)
+    store, skipped = FeatureStore.create(folder, meta), {}
+    for number, name in enumerate(missing, start=1):
+        path = videos[name].path
+        assert path is not None
+        try:
+            with VideoProgress(f"[{number}/{len(missing)}] {path.name}", quiet=not progress) as watch:
+                found = extract_features(path, extractor, decoder=how.decoder, watch=watch)
+            store.save(name, found.array)
+        except DecodeError as error:
+            skipped[name] = str(error)
+            warnings.warn(f"left out: {error}", stacklevel=3)
+    return store, skipped
+
+
+def _is_newer(path: Path | None, store: FeatureStore, name: str) -> bool:
+    """Whether a video was changed after its features were made; ready-made ones may be as old as they like."""
+    if path is None or not store.meta.weights_sha256:
+        return False
+    return path.stat().st_mtime > store.path(name).stat().st_mtime
+
+
+def _check_the_rest(videos: Mapping[str, LabelledVideo], skipped: Mapping[str, str], background: str) -> None:
+    from hasvideo.datasets.folder import check_classes
+
+    try:
+        check_classes(videos, background)
+    except UsageError as error:
+        raise HasvideoError(f"{len(skipped)} videos could not be read, and of the rest: {error}") from error
+
+
+def _evaluate(model: Model, store: FeatureStore, truth: Annotations, names: Sequence[str]) -> dict[str, Any] | None:
+    """Measure mAP on those of the videos that have intervals."""
+    from hasvideo.datasets.annotations import Annotations
+    from hasvideo.fitting import detect
+    from hasvideo.metrics.detection import match
+
+    known = {name: replace(truth.videos[name], subset="held out") for name in names if name in truth.videos}
+    scored = Annotations({name: video for name, video in known.items() if video.labels}, truth.source)
+    if not scored.videos:
+        warnings.warn(f"{truth.source} has no intervals of the videos to measure on: no mAP", stacklevel=3)
+        return None
+    strange = sorted(set(scored.labels) - set(model.classes))
+    if strange:
+        warnings.warn(f"{truth.source} has classes that no label has: {', '.join(strange)}", stacklevel=3)
+    durations = {name: video.duration for name, video in scored.videos.items()}
+    found = detect(model, {name: store.load(name) for name in scored.videos}, durations)
+    return match(found, scored, "activitynet", TIOU).summary()
+
+
+def _pairs(text: str | None) -> dict[str, str]:
+    """``"hug=hugging,wave=waving hand"`` as a dict."""
+    pairs = [part.partition("=") for part in (text or "").split(",") if part.strip()]
+    for label, sign, name in pairs:
+        if not sign or not label.strip() or not name.strip():
+            raise UsageError(f'--classes takes "label=its class,...", such as "hug=hugging"; got {text!r}')
+    return {label.strip(): name.strip() for label, _, name in pairs}
+
+
+sys.modules[__name__].__class__ = CallableModule
+
+if __name__ == "__main__":
+    run(main)
