@@ -52,6 +52,9 @@ class TemporalNetwork(nn.Module):
 
         Returns:
             Class scores (logits) ``(B, C)`` and the temporal CAM ``(B, C, T)``, 0 at padding.
+
+        Raises:
+            ValueError: packed features without lengths.
         """
         if features.ndim == 3:
             if lengths is None:
@@ -59,7 +62,8 @@ class TemporalNetwork(nn.Module):
             mask = length_mask(lengths, features.shape[1])  # (B, T)
             features = features[mask]
         else:
-            assert lengths is not None, "packed features need lengths"
+            if lengths is None:
+                raise ValueError("packed features (sum of lengths, D) need lengths")
             mask = length_mask(lengths, int(lengths.max()))
         answers = self._answers(features.to(self.head.weight.dtype), lengths)  # (sum of lengths, C)
         cam = answers.new_zeros(*mask.shape, answers.shape[1])

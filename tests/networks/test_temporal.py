@@ -42,6 +42,11 @@ def test_results_do_not_depend_on_the_batch(kernel, pooling, normalisation):
         assert torch.equal(ours, theirs)
 
 
+def test_packed_features_need_lengths():
+    with pytest.raises(ValueError, match="need lengths"):
+        network()(torch.randn(5, 6))
+
+
 def test_average_pooled_cam_is_the_score():
     scores, cam = network()(torch.randn(2, 7, 6))
     torch.testing.assert_close(cam.mean(dim=2), scores)
