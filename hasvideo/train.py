@@ -11,10 +11,10 @@ from __future__ import annotations
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hasvideo.commands import CallableModule, CommandParser, run
 from hasvideo.errors import DecodeError, HasvideoError, UsageError
@@ -107,31 +107,30 @@ def train(
     """
     from hasvideo.datasets.annotations import load_annotations
     from hasvideo.datasets.folder import check_classes, hold_out
+    from hasvideo.files import check_writable
     from hasvideo.model import save_model
 
     if not 0 <= holdout < 1:
         raise UsageError(f"holdout is a share, 0 to below 1, got {holdout}")
-    output = Path(output)
+    output, extraction = Path(output), extraction or Extraction()
     labelled = _find(videos, labels, features, recursive)
     check_classes(labelled, background)
     truth = None if annotations is None else load_annotations(annotations)
-    folder = Path(features) if features is not None else output.with_suffix(".features")
-    extraction = extraction or Extraction()
+    start = None if init is None else _start_from(init, _counts(labelled), classes or {})
+    check_writable(output.parent)
+    folder = output.with_suffix(".features") if features is None else Path(features)
     store, skipped = _features(labelled, folder, extraction, progress)
-    labelled = {name: video for name, video in labelled.items() if name not in skipped}
-    if skipped:
-        _check_the_rest(labelled, skipped, background)
+    labelled = _without(skipped, labelled, background)
     device = "cpu" if extraction.device == "cpu" else "auto"
     trainer = _Trainer(store, labelled, recipe or OWN_VIDEOS, background, output, resume, progress, device)
-    if init is not None:
-        trainer = trainer.starting_from(init, classes or {})
+    if start is not None:
+        trainer = trainer.starting_from(start)
     held_out = hold_out(labelled, holdout, trainer.recipe.training.seed)
     first, accuracy = trainer.fit([name for name in labelled if name not in held_out], held_out)
     model, _ = trainer.fit(list(labelled), []) if held_out else (first, None)
     save_model(model, output)
-    counts = dict(sorted(Counter(label for video in labelled.values() for label in video.labels).items()))
     evaluation = None if truth is None else _evaluate(first, store, truth, held_out or list(labelled))
-    return TrainReport(model, len(labelled), counts, tuple(held_out), accuracy, evaluation, skipped)
+    return TrainReport(model, len(labelled), _counts(labelled), tuple(held_out), accuracy, evaluation, skipped)
 
 
 def render(report: TrainReport) -> str:
@@ -193,6 +192,13 @@ def _parser() -> CommandParser:
     return parser
 
 
+class _Start(NamedTuple):
+    """A model to start from, and its head as far as it knows the new classes."""
+
+    model: Model
+    head: CamHead
+
+
 @dataclass(frozen=True)
 class _Trainer:
     """What the trainings of a run have in common."""
@@ -207,20 +213,12 @@ class _Trainer:
     device: str
     head: CamHead | None = None
 
-    @property
-    def classes(self) -> list[str]:
-        return sorted({label for video in self.videos.values() for label in video.labels})
-
-    def starting_from(self, init: str, names: Mapping[str, str]) -> _Trainer:
-        """The same with the head of a model that has no layers."""
-        from hasvideo.fitting import head_for
-        from hasvideo.model import load_model
-
-        base = load_model(init)
+    def starting_from(self, start: _Start) -> _Trainer:
+        """The same with a network and head to start from."""
+        base, ours = start.model, self.recipe.network
         self.store.require(base.extractor, base.weights_sha256, base.grid, base.dim)
-        ours = self.recipe.network
         network = replace(base.network.config, pooling=ours.pooling, topk_divisor=ours.topk_divisor)
-        return replace(self, recipe=replace(self.recipe, network=network), head=head_for(base, self.classes, names))
+        return replace(self, recipe=replace(self.recipe, network=network), head=start.head)
 
     def fit(self, chosen: Sequence[str], tested: Sequence[str]) -> tuple[Model, float | None]:
         """Train on some videos; the accuracy is that on others."""
@@ -230,13 +228,14 @@ class _Trainer:
         def labels(names: Sequence[str]) -> list[tuple[str, ...]]:
             return [self.videos[name].labels for name in names]
 
-        held_out = FeatureVideos(load_features(self.store, tested), labels(tested), self.classes) if tested else None
+        classes = list(_counts(self.videos))
+        held_out = FeatureVideos(load_features(self.store, tested), labels(tested), classes) if tested else None
         model, history = fit(
             load_features(self.store, chosen),
             labels(chosen),
             self.store.meta,
             self.recipe,
-            classes=self.classes,
+            classes=classes,
             background=self.background,
             init=self.head,
             name=str(self.output),
@@ -306,13 +305,38 @@ def _is_newer(path: Path | None, store: FeatureStore, name: str) -> bool:
     return path.stat().st_mtime > store.path(name).stat().st_mtime
 
 
-def _check_the_rest(videos: Mapping[str, LabelledVideo], skipped: Mapping[str, str], background: str) -> None:
+def _start_from(init: str, classes: Iterable[str], names: Mapping[str, str]) -> _Start:
+    from hasvideo.fitting import head_for
+    from hasvideo.model import load_model
+
+    base = load_model(init)
+    return _Start(base, head_for(base, list(classes), names))
+
+
+def _counts(videos: Mapping[str, LabelledVideo]) -> dict[str, int]:
+    """How many videos each class has, the classes sorted."""
+    return dict(sorted(Counter(label for video in videos.values() for label in video.labels).items()))
+
+
+def _without(
+    skipped: Mapping[str, str], videos: Mapping[str, LabelledVideo], background: str
+) -> dict[str, LabelledVideo]:
+    """The videos that could be read.
+
+    Raises:
+        HasvideoError: they are too few.
+    """
     from hasvideo.datasets.folder import check_classes
 
+    rest = {name: video for name, video in videos.items() if name not in skipped}
     try:
-        check_classes(videos, background)
+        lost = sorted(set(_counts(videos)) - set(_counts(rest)))
+        if lost:
+            raise UsageError(f"none shows {', '.join(lost)}")
+        check_classes(rest, background)
     except UsageError as error:
         raise HasvideoError(f"{len(skipped)} videos could not be read, and of the rest: {error}") from error
+    return rest
 
 
 def _evaluate(model: Model, store: FeatureStore, truth: Annotations, names: Sequence[str]) -> dict[str, Any] | None:

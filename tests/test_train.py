@@ -64,6 +64,17 @@ def folders(tmp_path_factory):
     return root
 
 
+@pytest.fixture(scope="module")
+def ready(folders, tmp_path_factory):
+    """The features of the clips, for tests that are not about making them."""
+    root = tmp_path_factory.mktemp("ready")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(extractors, "load_extractor", lambda *_: ColourExtractor())
+        short = replace(RECIPE, training=TrainingConfig(epochs=1))
+        train(folders, root / "x.ckpt", features=root / "features", recipe=short, holdout=0, progress=False)
+    return root / "features"
+
+
 @pytest.fixture
 def flat(folders, tmp_path):
     """The same clips in one folder, and their labels."""
@@ -182,6 +193,26 @@ def test_too_few_readable_videos(folders, tmp_path):
     assert not (tmp_path / "my.ckpt").exists()
 
 
+@pytest.mark.filterwarnings("ignore:left out")
+def test_a_class_of_which_nothing_can_be_read(folders, tmp_path):
+    clips = damage(folders, tmp_path, "red-0", "red-1", "red-2", "red-3")
+    with pytest.raises(HasvideoError, match="4 videos could not be read, and of the rest: none shows red"):
+        train(clips, tmp_path / "my.ckpt", recipe=RECIPE, progress=False)
+
+
+def test_what_can_be_known_is_checked_before_features_are_made(folders, tmp_path, loads):
+    (tmp_path / "file").touch()
+    for arguments, message in (
+        (["-o", str(tmp_path / "file" / "my.ckpt")], "cannot write"),
+        (["--init", str(colour_model(tmp_path / "c.ckpt")), "--classes", "red=rde"], "no class 'rde'"),
+        (["--init", "absent.ckpt"], "unknown model"),
+        (["--annotations", str(tmp_path / "absent.json")], "cannot read"),
+    ):
+        with pytest.raises(HasvideoError, match=message):
+            main([str(folders), *FAST, *arguments])
+    assert not loads
+
+
 def annotate(path, videos, start=2.0, end=4.0):
     database = {
         name: {
@@ -195,10 +226,12 @@ def annotate(path, videos, start=2.0, end=4.0):
     return path
 
 
-def test_known_intervals_of_held_out_videos_give_map_and_train_nothing(folders, tmp_path, capsys):
+def test_known_intervals_of_held_out_videos_give_map_and_train_nothing(folders, ready, tmp_path):
     truth = annotate(tmp_path / "gt.json", ["red-2", "green-2"])
-    plain = train(folders, tmp_path / "a.ckpt", recipe=RECIPE, progress=False)
-    measured = train(folders, tmp_path / "b.ckpt", annotations=truth, recipe=RECIPE, holdout=0.0, progress=False)
+    plain = train(folders, tmp_path / "a.ckpt", features=ready, recipe=RECIPE, progress=False)
+    measured = train(
+        folders, tmp_path / "b.ckpt", features=ready, annotations=truth, recipe=RECIPE, holdout=0.0, progress=False
+    )
     assert measured.held_out == ()
     assert measured.accuracy is None
     assert measured.evaluation["averages"]["0.1:0.5"] == pytest.approx(1)
@@ -206,20 +239,22 @@ def test_known_intervals_of_held_out_videos_give_map_and_train_nothing(folders, 
     held = [name for name in plain.held_out if name in ("red-2", "green-2")]
     if not held:
         with pytest.warns(UserWarning, match="has no intervals of the videos to measure on"):
-            assert train(folders, tmp_path / "c.ckpt", annotations=truth, recipe=RECIPE).evaluation is None
+            again = train(folders, tmp_path / "c.ckpt", features=ready, annotations=truth, recipe=RECIPE)
+        assert again.evaluation is None
 
 
-def test_map_is_printed_for_held_out_videos(folders, tmp_path, capsys):
-    held_out = train(folders, tmp_path / "a.ckpt", recipe=RECIPE, progress=False).held_out
+def test_map_is_printed_for_held_out_videos(folders, ready, tmp_path, capsys):
+    held_out = train(folders, tmp_path / "a.ckpt", features=ready, recipe=RECIPE, progress=False).held_out
     shown = [name for name in held_out if not name.startswith("none")]
     truth = annotate(tmp_path / "gt.json", shown, 0.0, 6.0)
-    assert main([str(folders), "-o", str(tmp_path / "b.ckpt"), "--annotations", str(truth), *FAST]) == 0
+    arguments = ["--annotations", str(truth), "--features", str(ready), *FAST]
+    assert main([str(folders), "-o", str(tmp_path / "b.ckpt"), *arguments]) == 0
     assert f"mAP in % on {len(shown)} held-out videos with intervals: " in capsys.readouterr().out
 
 
-def test_resume_gives_the_same_model(folders, tmp_path, monkeypatch):
-    whole = train(folders, tmp_path / "a.ckpt", recipe=RECIPE, progress=False)
-    again = train(folders, tmp_path / "a.ckpt", recipe=RECIPE, resume=True, progress=False)
+def test_resume_gives_the_same_model(folders, ready, tmp_path):
+    whole = train(folders, tmp_path / "a.ckpt", features=ready, recipe=RECIPE, progress=False)
+    again = train(folders, tmp_path / "a.ckpt", features=ready, recipe=RECIPE, resume=True, progress=False)
     assert torch.equal(again.model.network.head.weight, whole.model.network.head.weight)
     assert again.accuracy == whole.accuracy
 
@@ -237,11 +272,18 @@ def test_wrong_requests(arguments, message):
         main(arguments)
 
 
-def test_starting_from_a_model_that_knows_some_of_the_classes(folders, tmp_path):
+def test_starting_from_a_model_that_knows_some_of_the_classes(folders, ready, tmp_path):
     base = colour_model(tmp_path / "colours.ckpt")
     none = replace(RECIPE, training=replace(RECIPE.training, epochs=1, learning_rate=1e-9))
     report = train(
-        folders, tmp_path / "a.ckpt", init=str(base), classes={"none": "blue"}, recipe=none, holdout=0, progress=False
+        folders,
+        tmp_path / "a.ckpt",
+        features=ready,
+        init=str(base),
+        classes={"none": "blue"},
+        recipe=none,
+        holdout=0,
+        progress=False,
     )
     theirs = load_checkpoint(base).network.head.weight
     np.testing.assert_allclose(report.model.network.head.weight.detach(), theirs.detach()[[1, 2, 0]], atol=1e-6)
@@ -261,10 +303,12 @@ def test_heads_of_unknown_classes_start_as_the_mean(tmp_path):
         head_for(base, ["verde"], {"giallo": "red"})
 
 
-def test_a_model_with_layers_is_no_start(folders, tmp_path):
-    train(folders, tmp_path / "a.ckpt", recipe=RECIPE, holdout=0, progress=False)
+def test_a_model_with_layers_is_no_start(folders, ready, tmp_path):
+    train(folders, tmp_path / "a.ckpt", features=ready, recipe=RECIPE, holdout=0, progress=False)
     with pytest.raises(UsageError, match="cannot start from .*layers"):
-        train(folders, tmp_path / "b.ckpt", init=str(tmp_path / "a.ckpt"), recipe=RECIPE, progress=False)
+        train(
+            folders, tmp_path / "b.ckpt", features=ready, init=str(tmp_path / "a.ckpt"), recipe=RECIPE, progress=False
+        )
 
 
 def test_the_module_is_the_function(folders, tmp_path):
