@@ -17,7 +17,7 @@ from hasvideo.cam import CamHead
 from hasvideo.datasets.thumos import FeatureVideos, VideoBatch, VideoSample, collate, feature_statistics
 from hasvideo.errors import UsageError
 from hasvideo.extents import read_detections
-from hasvideo.hiding import SegmentHiding
+from hasvideo.hiding import SegmentHiding, length_mask
 from hasvideo.model import Model
 from hasvideo.networks.temporal import TemporalNetwork
 from hasvideo.recipe import Classification, HidingConfig, Recipe
@@ -65,7 +65,7 @@ def fit(
     if init is not None:
         network.head.load_state_dict(init.state_dict())
     samples = Augmented(videos, SegmentHider(network, recipe.hiding), recipe.training.seed)
-    criterion = VideoCriterion(recipe.network.classification)
+    criterion = VideoCriterion(recipe.network.classification, recipe.training.smoothness)
     history = train(network, criterion, samples, recipe.training, collate=collate, **options)
     model = Model(
         name,
@@ -108,21 +108,32 @@ class VideoCriterion:
     Args:
         classification: ``softmax``: cross-entropy with the labels' indicator divided by their number (paper);
             ``sigmoid``: mean of the classes' binary cross-entropies.
+        smoothness: weight of the squared steps of the CAM from one time step to the next, summed over the classes and
+            averaged over the video.
     """
 
-    def __init__(self, classification: Classification) -> None:
-        self.classification = classification
+    def __init__(self, classification: Classification, smoothness: float = 0.0) -> None:
+        self.classification, self.smoothness = classification, smoothness
 
     def __call__(self, network: nn.Module, batch: VideoBatch) -> dict[str, Tensor]:
         """``loss`` and ``accuracy`` (1 where the most probable class is among the labels), each ``(B,)``."""
-        scores, _ = network(batch.features, batch.lengths)
+        scores, cam = network(batch.features, batch.lengths)
         hit = batch.targets.gather(1, scores.argmax(dim=1, keepdim=True))[:, 0]
-        return {"loss": self._loss(scores, batch.targets), "accuracy": hit}
+        loss = self._loss(scores, batch.targets)
+        if self.smoothness:
+            loss = loss + self.smoothness * _roughness(cam, batch.lengths)
+        return {"loss": loss, "accuracy": hit}
 
     def _loss(self, scores: Tensor, targets: Tensor) -> Tensor:
         if self.classification == "sigmoid":
             return F.binary_cross_entropy_with_logits(scores, targets, reduction="none").mean(dim=1)
         return F.cross_entropy(scores, targets / targets.sum(dim=1, keepdim=True).clamp(min=1), reduction="none")
+
+
+def _roughness(cam: Tensor, lengths: Tensor) -> Tensor:
+    """Squared steps of CAMs ``(B, C, T)`` from one time step to the next, over each video's length, ``(B,)``."""
+    inside = length_mask(lengths - 1, cam.shape[2] - 1)[:, None]
+    return (cam.diff(dim=2).square() * inside).sum(dim=(1, 2)) / lengths
 
 
 def head_for(base: Model, classes: Sequence[str], names: Mapping[str, str] | None = None) -> CamHead:
@@ -138,7 +149,7 @@ def head_for(base: Model, classes: Sequence[str], names: Mapping[str, str] | Non
     Raises:
         UsageError: the model has layers, or a name is unknown.
     """
-    if base.network.config.layers:
+    if base.network.config.layers or base.network.config.head_kernel > 1:
         raise UsageError(f"cannot start from {base.name}: its head works on layers of its own, not on features")
     wanted = {label: label for label in classes if label in base.classes} | dict(names or {})
     for label, known in wanted.items():

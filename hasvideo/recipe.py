@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hasvideo.commands import CommandParser, Namespace
 
 Pooling = Literal["average", "max", "topk"]
-Normalisation = Literal["none", "standardise", "l2"]
+Normalisation = Literal["none", "center", "standardise", "l2"]
 Classification = Literal["softmax", "sigmoid"]
 Fill = Literal["mean", "zero", "noise"]
 Optimizer = Literal["adam", "sgd"]
@@ -33,6 +33,8 @@ class TemporalConfig:
     channels: int = 500  # kernels in each convolution, the paper's
     kernel: int = 1  # time steps a kernel sees; the paper's convolutions are 1×1
     dropout: float = 0.0  # after each convolution; the paper names none for videos
+    input_dropout: float = 0.0  # of single numbers of the normalised features; the paper has none
+    head_kernel: int = 1  # time steps that the classifier itself sees; the paper's sees one
     pooling: Pooling = "average"  # GAP, the paper's; max and topk are its rivals
     topk_divisor: int = 5  # topk pools the T // 5 highest time steps, used with pooling = topk only
     bias: bool = True  # of the head, added at every time step of the CAM
@@ -43,10 +45,12 @@ class TemporalConfig:
     def __post_init__(self) -> None:
         if min(self.in_channels, self.num_classes, self.channels, self.topk_divisor) < 1 or self.layers < 0:
             raise UsageError(f"a network needs positive sizes and layers >= 0, got {self}")
-        if self.kernel < 1 or self.kernel % 2 == 0:
-            raise UsageError(f"kernel must be odd, so that time steps keep their place, got {self.kernel}")
-        if not 0 <= self.dropout < 1:
-            raise UsageError(f"dropout must be from 0 to below 1, got {self.dropout}")
+        for name in ("kernel", "head_kernel"):
+            if getattr(self, name) < 1 or getattr(self, name) % 2 == 0:
+                raise UsageError(f"{name} must be odd, so that time steps keep their place, got {getattr(self, name)}")
+        for name in ("dropout", "input_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UsageError(f"{name} must be from 0 to below 1, got {getattr(self, name)}")
         _check_choices(self, pooling=Pooling, normalisation=Normalisation, classification=Classification)
 
     def to_dict(self) -> dict[str, Any]:
@@ -80,6 +84,7 @@ class TrainingConfig:
     weight_decay: float = 5e-4  # the paper's, for images
     schedule: Schedule = "constant"  # adam needs none for so few epochs
     steps: dict[int, float] = field(default_factory=dict)  # schedule = steps: learning rate from each epoch on, from 0
+    smoothness: float = 0.0  # weight in the loss of the squared steps of the CAM over time; the paper has none
     clip_norm: float = 0.0  # largest norm of the gradient; 0 leaves it
     precision: Precision = "no"  # float32; the networks are small
     seed: int = 0  # of weights, order and hiding
@@ -88,8 +93,10 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 1 or self.workers < 0:
             raise UsageError(f"epochs and batch_size must be at least 1 and workers 0, got {self}")
-        if not (self.learning_rate > 0 and min(self.momentum, self.weight_decay, self.clip_norm) >= 0):
-            raise UsageError(f"learning_rate must be above 0; momentum, weight_decay, clip_norm at least 0: got {self}")
+        if not (self.learning_rate > 0 and min(self.momentum, self.weight_decay, self.smoothness, self.clip_norm) >= 0):
+            raise UsageError(
+                f"learning_rate must be above 0; momentum, weight_decay, smoothness, clip_norm at least 0: got {self}"
+            )
         _check_choices(self, optimizer=Optimizer, schedule=Schedule, precision=Precision)
 
     def rate(self, epoch: int) -> float:

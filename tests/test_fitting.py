@@ -160,3 +160,10 @@ def test_duration_defaults_to_the_features_extent():
     model, _ = fit(features, labels, META, replace(RECIPE, training=TrainingConfig(epochs=1)), progress=False)
     found = detect(model, {"v": features[0]})[0]
     assert found.info.duration == pytest.approx(len(features[0]) * 0.32 - 0.16 + 4 / 25)
+
+
+def test_roughness_counts_steps_inside_each_video():
+    from hasvideo.fitting import _roughness
+
+    cam = torch.tensor([[[0.0, 1.0, 3.0, 99.0]], [[1.0, 1.0, 1.0, 2.0]]])
+    assert _roughness(cam, torch.tensor([3, 4])).tolist() == pytest.approx([(1 + 4) / 3, 1 / 4])

@@ -17,7 +17,7 @@ class TemporalNetwork(nn.Module):
     """Classifies a video from its features and says, by the temporal CAM, which of them spoke for each class.
 
     The statistics of the training features are buffers of the network, so that they travel with it: ``feature_mean``
-    is what hidden segments are filled with, and with ``normalisation="standardise"`` both of them scale the input.
+    is what hidden segments are filled with; ``normalisation`` ``center`` subtracts it, ``standardise`` also divides.
     Normalisation comes after hiding, so a hidden segment always means "the average feature", in either case.
 
     A video's results do not depend on what it is batched with.
@@ -38,7 +38,8 @@ class TemporalNetwork(nn.Module):
         self.convolutions = nn.ModuleList(
             nn.Conv1d(into, out, config.kernel, padding=config.kernel // 2) for into, out in pairwise(sizes)
         )
-        self.head = CamHead(sizes[-1], config.num_classes, config.pooling, config.topk_divisor, config.bias)
+        seen = sizes[-1] * config.head_kernel
+        self.head = CamHead(seen, config.num_classes, config.pooling, config.topk_divisor, config.bias)
 
     def forward(self, features: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Classify a batch, padded or packed.
@@ -79,8 +80,8 @@ class TemporalNetwork(nn.Module):
 
     def _answers(self, features: Tensor, lengths: Tensor) -> Tensor:
         """The head's answer at each time step of packed videos, ``(sum of lengths, C)``."""
-        hidden = self._normalise(features)
-        gap = self.config.kernel // 2 if self.config.layers else 0
+        hidden = F.dropout(self._normalise(features), self.config.input_dropout, self.training)
+        gap = max(self.config.kernel // 2 if self.config.layers else 0, self.config.head_kernel // 2)
         if gap:
             steps = int(lengths.max()) + gap
             real = length_mask(lengths, steps)[length_mask(lengths + gap, steps)]  # False at the zeros between videos
@@ -90,16 +91,27 @@ class TemporalNetwork(nn.Module):
             hidden = F.dropout(hidden, self.config.dropout, self.training)
             if gap:
                 hidden = hidden.masked_fill(~real[:, None], 0)
+        if self.config.head_kernel > 1:
+            hidden = _with_neighbours(hidden, self.config.head_kernel)
         if gap:
             hidden = hidden[real]
         return self.head.cam(hidden.t()[None])[0].t()
 
     def _normalise(self, features: Tensor) -> Tensor:
+        if self.config.normalisation == "center":
+            return features - self.feature_mean
         if self.config.normalisation == "standardise":
             return (features - self.feature_mean) / self.feature_std
         if self.config.normalisation == "l2":
             return F.normalize(features, dim=-1)
         return features
+
+
+def _with_neighbours(hidden: Tensor, kernel: int) -> Tensor:
+    """Put the channels of the ``kernel`` time steps around each one side by side: (N, D) -> (N, kernel * D)."""
+    reach = kernel // 2
+    padded = F.pad(hidden, (0, 0, reach, reach))
+    return torch.cat([padded[shift : shift + len(hidden)] for shift in range(kernel)], dim=1)
 
 
 def _smooth(cam: Tensor, lengths: Tensor) -> Tensor:

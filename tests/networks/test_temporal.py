@@ -88,7 +88,7 @@ def test_half_precision_features():
 @pytest.mark.parametrize(("changes", "message"), [
     ({"kernel": 2}, "kernel must be odd.*got 2"),
     ({"num_classes": 0}, "positive sizes.*num_classes=0"),
-    ({"normalisation": "whiten"}, "whiten.*none, standardise, l2"),
+    ({"normalisation": "whiten"}, "whiten.*none, center, standardise, l2"),
     ({"classification": "hinge"}, "hinge.*softmax, sigmoid"),
 ])  # fmt: skip
 def test_bad_configurations(changes, message):
@@ -109,3 +109,37 @@ def test_smoothing_averages_neighbours_inside_each_video_only():
     assert cam[0, 0].tolist() == [3.0, 3.0, 6.0, 0.0]
     assert cam[1, 0].tolist() == [1.0] * 4
     assert scores[0].item() == pytest.approx(4.0)
+
+
+@pytest.mark.parametrize("layers", [0, 1])
+def test_a_head_kernel_sees_neighbours_of_the_same_video_only(layers):
+    torch.manual_seed(0)
+    network = TemporalNetwork(TemporalConfig(4, 3, layers=layers, channels=5, head_kernel=3, normalisation="center"))
+    network.feature_mean.uniform_()
+    network.eval()
+    features = torch.randn(2, 6, 4)
+    with torch.no_grad():
+        _, together = network(features, torch.tensor([4, 6]))
+        _, alone = network(features[:1, :4])
+        changed = features.clone()
+        changed[0, 2] += 1.0
+        _, moved = network(changed, torch.tensor([4, 6]))
+    assert torch.allclose(together[0, :, :4], alone[0], atol=1e-6)
+    touched = (moved - together).abs().amax(dim=1) > 1e-6
+    assert touched.tolist() == [[False, True, True, True, False, False], [False] * 6]
+
+
+def test_center_takes_the_training_mean_off():
+    network = TemporalNetwork(TemporalConfig(2, 1, layers=0, bias=False, normalisation="center")).eval()
+    network.feature_mean.copy_(torch.tensor([1.0, 2.0]))
+    network.head.weight.data.fill_(1.0)
+    with torch.no_grad():
+        assert network(torch.tensor([[[1.0, 2.0], [2.0, 5.0]]]))[1].tolist() == [[[0.0, 4.0]]]
+
+
+def test_input_dropout_is_for_training_only():
+    network = TemporalNetwork(TemporalConfig(50, 2, layers=0, input_dropout=0.9))
+    features = torch.ones(1, 3, 50)
+    with torch.no_grad():
+        assert not network.train()(features)[1].equal(network(features)[1])
+        assert network.eval()(features)[1].equal(network(features)[1])
