@@ -125,9 +125,13 @@ def _check_choices(settings: Any, **choices: Any) -> None:
 
 
 OWN_VIDEOS = Recipe(
-    network=TemporalConfig(kernel=3, pooling="topk"),
+    network=TemporalConfig(
+        layers=0, head_kernel=3, input_dropout=0.7, pooling="topk", topk_divisor=16, normalisation="center"
+    ),
+    hiding=HidingConfig(num_segments=40, p=0.25),
+    training=TrainingConfig(epochs=100, schedule="cosine", weight_decay=0.0, smoothness=1.0),
     rule=IntervalRule(threshold=0.2),
-    min_class_score=0.1,
+    min_class_score=0.05,
 )
 """What ``hasvideo train`` trains by default."""
 
