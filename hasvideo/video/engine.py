@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import importlib.util
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -102,8 +103,7 @@ def _torch_runner(network: Network, device: str) -> Runner:
 
 
 def _openvino_runner(network: Network) -> Runner:
-    import openvino as ov
-
+    ov = _import_openvino()
     folder = cache_folder() / "openvino"
     core = ov.Core()
     core.set_property({"CACHE_DIR": str(folder / "compiled")})
@@ -115,6 +115,14 @@ def _openvino_runner(network: Network) -> Runner:
         return next(iter(request.infer([np.ascontiguousarray(x)]).values())).copy()
 
     return run
+
+
+def _import_openvino() -> Any:
+    # OpenVINO's converter reports its use over the network, from a forked process, if it finds this package.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino
 
 
 def _openvino_file(network: Network, folder: Path) -> Path:
@@ -142,9 +150,9 @@ def _openvino_file(network: Network, folder: Path) -> Path:
 def _convert(network: Network, file: Path) -> None:
     import warnings
 
-    import openvino as ov
     import torch
 
+    ov = _import_openvino()
     example = torch.zeros(network.example, dtype=getattr(torch, network.dtype))
     kind = ov.Type.u8 if network.dtype == "uint8" else ov.Type.f32
     with warnings.catch_warnings():

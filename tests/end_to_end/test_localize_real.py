@@ -102,12 +102,18 @@ def test_a_device_that_is_not_there_is_wrong_usage(clips):
     assert "--device cuda is not available" in errors[0]
 
 
+def _heed_interrupts() -> None:
+    """Tests that run in the background inherit that interrupts are ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_an_interrupt_ends_at_once_and_leaves_nothing_half_written(clips, tmp_path):
     long = loop_video(clips / "bikes.mp4", tmp_path / "long.mp4", 600)
     process = subprocess.Popen(
         [*COMMAND, str(long), "-f", "all", "-o", str(tmp_path / "out")],
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
+        preexec_fn=_heed_interrupts,
     )
     assert process.stderr is not None
     seen = b""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -130,3 +134,17 @@ def test_the_compiled_network_is_kept_and_computes_what_torch_does(tmp_path, mon
     assert len(built) == 1
     np.testing.assert_array_equal(first, again)
     np.testing.assert_allclose(first, compile_network(network, "torch")(x), atol=1e-5)
+
+
+def test_nobody_is_told_that_a_network_was_compiled(tmp_path):
+    pytest.importorskip("openvino")
+    code = """
+import os
+os.register_at_fork(before=lambda: print("forked", flush=True))
+import torch
+from hasvideo.video.engine import Network, compile_network
+compile_network(Network("n", lambda: torch.nn.ReLU().eval(), (1, 4), "float32", (1, 4)), "openvino")
+"""
+    environment = {k: v for k, v in os.environ.items() if k != "CI"} | {"HASVIDEO_CACHE": str(tmp_path)}
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert result.stdout == ""
