@@ -104,7 +104,9 @@ def test_two_commands_lead_from_a_folder_of_clips_to_intervals(folders, tmp_path
     results = json.loads((tmp_path / "all.json").read_text())["results"]
     for colour in ("green", "red"):
         (found,) = results[colour]
-        assert (found["label"], [round(t, 2) for t in found["segment"]]) == (colour, [4, 6])
+        start, end = found["segment"]
+        tiou = (min(end, 6) - max(start, 4)) / (max(end, 6) - min(start, 4))
+        assert (found["label"], tiou >= 0.7) == (colour, True), found
     empty = paint_video(tmp_path / "empty.mp4", "black", "black", seconds=2)
     assert hasvideo.localize(empty, model=checkpoint).intervals == ()
 
