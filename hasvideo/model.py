@@ -80,8 +80,8 @@ class Model:
         self.network.eval()
         device = self.network.feature_mean.device
         with torch.inference_mode():
-            batch = torch.from_numpy(np.asarray(features, np.float32))[None].to(device)
-            scores, cam = self.network(batch)
+            packed = torch.from_numpy(np.asarray(features, np.float32)).to(device)
+            scores, cam = self.network(packed, torch.tensor([len(features)], device=device))
             probabilities = self.network.probabilities(scores)[0].cpu().numpy()
         curves = cam[0].float().cpu().numpy()  # (C, T)
         order = np.argsort(-probabilities, kind="stable")

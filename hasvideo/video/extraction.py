@@ -73,10 +73,15 @@ def extract_features(
     with FrameStream(path, decoder=decoder, fps=grid.fps, short_side=extractor.size, start=start, end=end) as stream:
         info, first = stream.info, start or 0.0
         frames = _Frames(stream, first, grid.fps, watch)
-        parts = list(extractor(center_crop(chunk, extractor.size) for chunk in frames))
-    if not parts:
+        # Room for all from the start: hours of features are not to be held twice while they are joined.
+        array, filled = np.empty((grid.count(stream.length), extractor.dim), np.float32), 0
+        for part in extractor(center_crop(chunk, extractor.size) for chunk in frames):
+            part = part[: len(array) - filled]
+            array[filled : filled + len(part)] = part
+            filled += len(part)
+    if not filled:
         raise DecodeError(f"{path}: no frames between {first:g} s and {end or info.duration:g} s")
-    array = np.concatenate(parts)[: grid.count(frames.count)]
+    array = array[: min(filled, grid.count(frames.count))]
     last = first + frames.count / grid.fps if end is None else min(end, info.duration)
     return Features(array, grid, first, last, info, extractor.name, extractor.weights_sha256)
 
