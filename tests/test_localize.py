@@ -14,6 +14,7 @@ from hasvideo.errors import DecodeError, HasvideoError, UsageError
 from hasvideo.localize import Localizer, main
 from hasvideo.video import extractors
 from tests.colours import ColourExtractor, colour_model, paint_video
+from tests.video_files import constant_times, write_video
 
 
 @pytest.fixture(autouse=True)
@@ -294,15 +295,33 @@ def test_files_that_are_no_videos_fail_in_one_line(model, capsys, tmp_path, cont
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_a_truncated_video_fails_and_its_readable_part_can_be_asked_for(clip, model, tmp_path):
-    from tests.video_files import loop_video
+@pytest.mark.parametrize("movflags", ["faststart", ""])
+def test_a_video_cut_at_every_twentieth_is_reported_and_the_batch_goes_on(clip, model, capsys, tmp_path, movflags):
+    options = {"movflags": movflags} if movflags else {}
+    whole = write_video(tmp_path / "whole.mp4", constant_times(10, 60), container_options=options).read_bytes()
+    cuts = [tmp_path / f"cut{percent:02}.mp4" for percent in range(5, 100, 5)]
+    for percent, path in zip(range(5, 100, 5), cuts, strict=True):
+        path.write_bytes(whole[: len(whole) * percent // 100])
+    code, out, errors = command(
+        capsys, *cuts, clip, "--model", model, "-f", "json", "-o", tmp_path / "out", "--classes", "red"
+    )
+    assert code == 1
+    assert out.count("clip.mp4") == 1
+    failed = [path for path in cuts if any(path.name in line for line in errors)]
+    written = {p.name for p in (tmp_path / "out").iterdir()}
+    assert written == {"clip.json"} | {f"{p.stem}.json" for p in cuts if p not in failed}
+    assert len(failed) >= 17  # the last cuts may take no more than the half second that is tolerated
+    assert len([line for line in errors if "error" in line]) == len(failed)
 
-    whole = loop_video(clip, tmp_path / "long.mp4", 20)
-    data = whole.read_bytes()
-    broken = tmp_path / "cut.mp4"
-    broken.write_bytes(data[: len(data) // 2])
-    with pytest.raises(DecodeError, match=r"cut\.mp4"):
-        hasvideo.localize(broken, model=model)
+
+def test_the_readable_part_of_a_truncated_video_can_be_asked_for(model, tmp_path):
+    video = write_video(tmp_path / "v.mp4", constant_times(10, 60), container_options={"movflags": "faststart"})
+    video.write_bytes(video.read_bytes()[: video.stat().st_size // 2])
+    with pytest.raises(DecodeError, match=r"v\.mp4.*--end (\S+) reads the readable part") as caught:
+        hasvideo.localize(video, model=model)
+    end = float(str(caught.value).partition("--end ")[2].split()[0])
+    assert 0 < end < 6
+    assert hasvideo.localize(video, model=model, end=end).edges[-1] == pytest.approx(end)
 
 
 def test_an_output_that_cannot_be_written_stops_before_the_work(clip, model, capsys, tmp_path):
