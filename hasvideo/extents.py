@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import get_args
+from typing import TypeVar, get_args
 
 import numpy as np
 from scipy import ndimage
 
 from hasvideo.errors import UsageError
-from hasvideo.types import Activation, Detections, Interval, IntervalRule, ThresholdMode
+from hasvideo.types import Activation, Box, BoxRule, Detections, Interval, IntervalRule, ThresholdMode
+
+Rule = TypeVar("Rule", IntervalRule, BoxRule)
 
 
 def cut_value(cam: np.ndarray, threshold: float, mode: ThresholdMode = "max") -> float:
@@ -62,6 +64,47 @@ def find_intervals(activation: Activation, edges: np.ndarray, rule: IntervalRule
         if end - start >= rule.min_duration:
             found.append(Interval(start, end, activation.label, activation.score * _relative_mean(cam, first, last)))
     return found
+
+
+def find_boxes(activation: Activation, width: int, height: int, rule: BoxRule) -> list[Box]:
+    """Boxes of one class in an image, by falling size of their components.
+
+    The CAM is scaled to the image (bilinear); pixels with ``cam >= cut_value`` are in; a box is tight around a
+    connected component (neighbours share a side): around the largest, or with ``rule.every`` around each. The score is
+    that of intervals: the mean of the CAM over the component as a fraction of its maximum, times the class's
+    probability. A CAM that is nowhere positive has no box in mode ``max``.
+
+    Args:
+        activation: CAM ``(h, w)`` over the whole image, and probability.
+        width, height: pixels of the image.
+        rule: threshold, and which components.
+    """
+    cam = scale_map(activation.cam, width, height)
+    labelled, count = ndimage.label(cam >= cut_value(cam, rule.threshold, rule.mode))
+    sizes = np.bincount(labelled.ravel(), minlength=count + 1)[1:]
+    order = np.argsort(-sizes, kind="stable")[: None if rule.every else 1]
+    extents = ndimage.find_objects(labelled)
+    boxes = []
+    for index in order:
+        rows, columns = extents[index]
+        share = (
+            float(cam[rows, columns][labelled[rows, columns] == index + 1].mean() / cam.max()) if cam.max() > 0 else 0
+        )
+        corners = (columns.start, rows.start, columns.stop, rows.stop)
+        boxes.append(Box(*map(float, corners), activation.label, activation.score * max(0.0, share)))
+    return boxes
+
+
+def scale_map(cam: np.ndarray, width: int, height: int) -> np.ndarray:
+    """A map ``(h, w)`` over a whole image scaled to its pixels, float32 ``(height, width)``, bilinear.
+
+    Cell centres keep their place (``align_corners=False``); beyond the outermost centres the map goes on unchanged.
+    """
+    import torch
+    from torch.nn import functional as F
+
+    tensor = torch.from_numpy(np.ascontiguousarray(cam, np.float32))[None, None]
+    return F.interpolate(tensor, (height, width), mode="bilinear", align_corners=False)[0, 0].numpy()
 
 
 def _merge(runs: Sequence[tuple[int, int]], edges: np.ndarray, gap: float) -> list[tuple[int, int]]:
@@ -114,7 +157,7 @@ def _overlapping(intervals: Iterable[Interval]) -> bool:
     return any(a.label == b.label and b.start < a.end for a, b in pairwise(ordered))
 
 
-def check_rule(rule: IntervalRule) -> IntervalRule:
+def check_rule(rule: Rule) -> Rule:
     """The rule itself.
 
     Raises:
@@ -124,6 +167,6 @@ def check_rule(rule: IntervalRule) -> IntervalRule:
         raise UsageError(f"threshold is a fraction from 0 to 1, got {rule.threshold}")
     if rule.mode not in get_args(ThresholdMode):
         raise UsageError(f"unknown threshold mode {rule.mode!r}; accepted: {', '.join(get_args(ThresholdMode))}")
-    if not (rule.merge_gap >= 0 and rule.min_duration >= 0):  # NaN is neither
+    if isinstance(rule, IntervalRule) and not (rule.merge_gap >= 0 and rule.min_duration >= 0):  # NaN is neither
         raise UsageError(f"merge gap and minimum duration are seconds >= 0, got {rule.merge_gap}, {rule.min_duration}")
     return rule

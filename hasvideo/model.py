@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
+from hasvideo.checkpoint import read_checkpoint, write_checkpoint
 from hasvideo.errors import HasvideoError, UsageError
-from hasvideo.files import atomic_path
 from hasvideo.networks.temporal import TemporalNetwork
 from hasvideo.recipe import TemporalConfig
 from hasvideo.types import Activation, IntervalRule, TimeGrid
 
-_METADATA_KEY = "hasvideo"
-_FORMAT = 1
+KIND = "actions"
 KINETICS400 = "kinetics400"
 
 
@@ -93,13 +90,12 @@ class Model:
 
 
 def save_model(model: Model, path: Path) -> None:
-    """Write the model as one safetensors file, whole or not at all; its settings are JSON in the file's metadata.
+    """Write the model as one file, whole or not at all; see :mod:`hasvideo.checkpoint`.
 
     Raises:
         HasvideoError: the file cannot be written.
     """
     settings = {
-        "format": _FORMAT,
         "network": model.network.config.to_dict(),
         "classes": list(model.classes),
         "extractor": model.extractor,
@@ -109,9 +105,7 @@ def save_model(model: Model, path: Path) -> None:
         "min_class_score": model.min_class_score,
         "background": model.background,
     }
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.network.state_dict().items()}
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata={_METADATA_KEY: json.dumps(settings)})
+    write_checkpoint(path, KIND, settings, model.network)
 
 
 def load_checkpoint(path: Path) -> Model:
@@ -121,24 +115,10 @@ def load_checkpoint(path: Path) -> Model:
         UsageError: there is no such file.
         HasvideoError: it is not a checkpoint of this package, or is damaged.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise UsageError(f"no model file {path}")
-    try:
-        with safe_open(path, framework="pt") as file:
-            settings = json.loads((file.metadata() or {})[_METADATA_KEY])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-        return _build(str(path), settings, tensors)
-    except OSError as error:
-        raise HasvideoError(f"cannot read {path}: {error.strerror or error}") from error
-    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise HasvideoError(f"{path} is not a hasvideo checkpoint (made by hasvideo train): {reason}") from error
+    return read_checkpoint(path, KIND, partial(_build, str(path)))
 
 
 def _build(name: str, settings: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Model:
-    if settings["format"] != _FORMAT:
-        raise ValueError(f"format {settings['format']}, this version reads {_FORMAT}")
     network = TemporalNetwork(TemporalConfig(**settings["network"]))
     network.load_state_dict(tensors)
     return Model(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_type_hints
 
@@ -51,7 +52,7 @@ class TemporalConfig:
         for name in ("dropout", "input_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise UsageError(f"{name} must be from 0 to below 1, got {getattr(self, name)}")
-        _check_choices(self, pooling=Pooling, normalisation=Normalisation, classification=Classification)
+        check_choices(self, pooling=Pooling, normalisation=Normalisation, classification=Classification)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dict for JSON; ``TemporalConfig(**d)`` reads it back."""
@@ -69,7 +70,7 @@ class HidingConfig:
     def __post_init__(self) -> None:
         if self.num_segments < 1 or not 0 <= self.p <= 1:
             raise UsageError(f"hiding needs num_segments >= 1 and p from 0 to 1, got {self}")
-        _check_choices(self, fill=Fill)
+        check_choices(self, fill=Fill)
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ class TrainingConfig:
     learning_rate: float = 1e-3  # adam's own default
     momentum: float = 0.9  # of sgd, the paper's
     weight_decay: float = 5e-4  # the paper's, for images
+    decay_epochs: int = 0  # weights decay in so many epochs and no more (the paper's AlexNet: 30); 0 for all
     schedule: Schedule = "constant"  # adam needs none for so few epochs
     steps: dict[int, float] = field(default_factory=dict)  # schedule = steps: learning rate from each epoch on, from 0
     smoothness: float = 0.0  # weight in the loss of the squared steps of the CAM over time; the paper has none
@@ -91,13 +93,13 @@ class TrainingConfig:
     workers: int = 0  # processes that load samples; features in memory need none
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 1 or self.workers < 0:
-            raise UsageError(f"epochs and batch_size must be at least 1 and workers 0, got {self}")
+        if min(self.epochs, self.batch_size) < 1 or min(self.workers, self.decay_epochs) < 0:
+            raise UsageError(f"epochs and batch_size must be at least 1, workers and decay_epochs 0: got {self}")
         if not (self.learning_rate > 0 and min(self.momentum, self.weight_decay, self.smoothness, self.clip_norm) >= 0):
             raise UsageError(
                 f"learning_rate must be above 0; momentum, weight_decay, smoothness, clip_norm at least 0: got {self}"
             )
-        _check_choices(self, optimizer=Optimizer, schedule=Schedule, precision=Precision)
+        check_choices(self, optimizer=Optimizer, schedule=Schedule, precision=Precision)
 
     def rate(self, epoch: int) -> float:
         """Learning rate of an epoch, counted from 0."""
@@ -105,6 +107,10 @@ class TrainingConfig:
             return self.learning_rate * (1 + math.cos(math.pi * epoch / self.epochs)) / 2
         reached = [start for start in self.steps if start <= epoch] if self.schedule == "steps" else []
         return self.steps[max(reached)] if reached else self.learning_rate
+
+    def decay(self, epoch: int) -> float:
+        """Weight decay of an epoch, counted from 0."""
+        return self.weight_decay if not self.decay_epochs or epoch < self.decay_epochs else 0.0
 
 
 @dataclass(frozen=True)
@@ -118,7 +124,13 @@ class Recipe:
     min_class_score: float = 0.1  # probability from which a class is localized in a video
 
 
-def _check_choices(settings: Any, **choices: Any) -> None:
+def check_choices(settings: Any, **choices: Any) -> None:
+    """Raise UsageError where a setting is none of its choices.
+
+    Args:
+        settings: a settings dataclass.
+        choices: for a setting's name its ``Literal``.
+    """
     for name, known in choices.items():
         if getattr(settings, name) not in get_args(known):
             raise UsageError(f"unknown {name} {getattr(settings, name)!r}; accepted: {', '.join(get_args(known))}")
@@ -138,19 +150,23 @@ OWN_VIDEOS = Recipe(
 
 def add_options(parser: CommandParser, defaults: Recipe) -> None:
     """Add an option for each setting, such as ``--hiding.p``; in a YAML file the groups are nested."""
-    for group in _GROUPS:
-        settings = getattr(defaults, group)
-        types, reasons = get_type_hints(type(settings)), _reasons(type(settings))
-        for name in reasons:
-            if name not in _FROM_DATA:
-                option = f"--{group}.{name.replace('_', '-')}"
-                parser.add_argument(option, type=types[name], default=getattr(settings, name), help=reasons[name])
+    add_settings(parser, {group: getattr(defaults, group) for group in _GROUPS})
     rule, add = defaults.rule, parser.add_argument
     add("--threshold", type=float, default=rule.threshold, help="fraction of the CAM's range that begins an interval")
     add("--threshold-mode", choices=get_args(ThresholdMode), default=rule.mode, help="range: 0 to max, or min to max")
     add("--merge-gap", type=float, default=rule.merge_gap, help="seconds; closer intervals of a class become one")
     add("--min-duration", type=float, default=rule.min_duration, help="seconds; shorter intervals are dropped")
     add("--min-class-score", type=float, default=defaults.min_class_score, help="probability that localizes a class")
+
+
+def add_settings(parser: CommandParser, groups: Mapping[str, Any]) -> None:
+    """Add an option ``--<group>.<name>`` for each setting of settings dataclasses, but for what the data decide."""
+    for group, settings in groups.items():
+        types, reasons = get_type_hints(type(settings)), _reasons(type(settings))
+        for name in reasons:
+            if name not in _FROM_DATA:
+                option = f"--{group}.{name.replace('_', '-')}"
+                parser.add_argument(option, type=types[name], default=getattr(settings, name), help=reasons[name])
 
 
 def from_options(options: Namespace) -> Recipe:

@@ -147,7 +147,7 @@ class Engine:
             samples.epoch = epoch
         torch.manual_seed(_seed(self.config.seed, epoch, self.accelerator.process_index))
         for group in self.optimizer.param_groups:
-            group["lr"] = self.config.rate(epoch)
+            group["lr"], group["weight_decay"] = self.config.rate(epoch), self.config.decay(epoch)
         self.network.train()
         means = _Means(self.accelerator)
         for step, (batch, total, mine) in enumerate(self._batches(samples, epoch)):

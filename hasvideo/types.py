@@ -97,12 +97,13 @@ class Interval:
 
 @dataclass(frozen=True)
 class Activation:
-    """The temporal class activation map of one class in one video.
+    """The class activation map of one class in one video or image.
 
     Attributes:
         label: class name.
-        score: probability that the video shows the class at all, 0..1.
-        cam: activation at each feature, float32 ``(T,)``, in the network's own units (not normalised).
+        score: probability that the video, or image, shows the class at all, 0..1.
+        cam: activation in the network's own units (not normalised), float32: at each feature of a video ``(T,)``, or at
+            each cell of a grid over the whole image ``(h, w)``.
     """
 
     label: str
@@ -168,3 +169,71 @@ class Detections:
             raise HasvideoError("to_dataframe() needs pandas: pip install pandas") from error
         rows = [(self.video, i.start, i.end, i.label, i.score) for i in self.intervals]
         return pandas.DataFrame(rows, columns=["video", "start", "end", "label", "score"])
+
+
+@dataclass(frozen=True)
+class ImageInfo:
+    """What an image file says of itself: its path, as given, and its size in pixels as displayed."""
+
+    path: Path
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Box:
+    """One localized object: continuous corners in pixels of the image, its class, and a score (higher is surer).
+
+    The pixel in column c covers ``[c, c + 1]``, so a box around all of an image is ``(0, 0, width, height)``.
+    """
+
+    xmin: float
+    ymin: float
+    xmax: float
+    ymax: float
+    label: str
+    score: float
+
+    @property
+    def corners(self) -> tuple[float, float, float, float]:
+        """``(xmin, ymin, xmax, ymax)``."""
+        return self.xmin, self.ymin, self.xmax, self.ymax
+
+
+@dataclass(frozen=True)
+class BoxRule:
+    """How a CAM becomes boxes; see :func:`hasvideo.extents.find_boxes`.
+
+    Attributes:
+        threshold: fraction, 0..1, of the CAM's range above which a pixel belongs to an object (paper: 0.2 for AlexNet,
+            0.3 for GoogLeNet).
+        mode: ``max`` cuts at ``threshold * max``; ``minmax`` at ``min + threshold * (max - min)``.
+        every: a box around every connected component, not only around the largest.
+    """
+
+    threshold: float = 0.2
+    mode: ThresholdMode = "max"
+    every: bool = False
+
+
+@dataclass(frozen=True)
+class ImageDetections:
+    """All that was found in one image: what the image writers take and :func:`hasvideo.localize` returns for an image.
+
+    Attributes:
+        image: id, unique in a batch (the file's stem unless two inputs share it).
+        info: the file's own data.
+        boxes: by falling score.
+        activations: the classes that were considered, by falling image-level score; each CAM covers the whole image.
+        rule: how boxes were read off the activations.
+        model: path of the checkpoint.
+        truth: boxes that are known, where they were given (their scores are 1); the pictures show them.
+    """
+
+    image: str
+    info: ImageInfo
+    boxes: tuple[Box, ...]
+    activations: tuple[Activation, ...] = ()
+    rule: BoxRule = BoxRule()
+    model: str = ""
+    truth: tuple[Box, ...] = ()

@@ -1,0 +1,1 @@
+"""Images: reading them, and the recipe, network and localizer for them."""

@@ -1,0 +1,156 @@
+"""A trained image localizer: the network with everything that is needed to use it, as one file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from hasvideo.checkpoint import read_checkpoint, write_checkpoint
+from hasvideo.errors import HasvideoError
+from hasvideo.image.recipe import ImageConfig
+from hasvideo.networks.gap import GapNetwork
+from hasvideo.types import Activation, BoxRule
+
+KIND = "objects"
+
+
+@dataclass(frozen=True)
+class ImageModel:
+    """A network and how to feed and read it.
+
+    Attributes:
+        name: path of the checkpoint.
+        classes: names of the network's outputs, in their order.
+        network: takes RGB images ``(B, 3, H, W)``, 0..255.
+        rule: how its CAM is best read.
+
+    Raises:
+        HasvideoError: the number of classes is not the network's.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    network: GapNetwork
+    rule: BoxRule = field(default_factory=BoxRule)
+
+    def __post_init__(self) -> None:
+        outputs = self.network.config.num_classes
+        if len(self.classes) != outputs or len(set(self.classes)) != outputs:
+            raise HasvideoError(
+                f"model {self.name}: {len(set(self.classes))} class names for a network of {outputs} outputs"
+            )
+
+    def activations(self, image: np.ndarray) -> tuple[Activation, ...]:
+        """CAM over the whole image and probability of every class, by falling probability.
+
+        Args:
+            image: RGB, uint8 ``(H, W, 3)``.
+        """
+        probabilities, cams = self.maps(image[None])
+        order = np.argsort(-probabilities[0], kind="stable")
+        return tuple(Activation(self.classes[c], float(probabilities[0, c]), cams[0, c]) for c in order)
+
+    def maps(self, images: np.ndarray | Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Probabilities and CAMs of images.
+
+        An image is squeezed into a square of the config's ``resize``. With ``ten_crop``, probabilities are the mean
+        over the four corners and the centre, flipped and not, and the CAM the mean of those of the crops, each laid
+        where its crop lies (paper); else both are of the whole image at once.
+
+        Args:
+            images: RGB, uint8 ``(H, W, 3)`` each, of any sizes.
+
+        Returns:
+            ``(B, C)`` float32, and ``(B, C, h, w)`` float32, of a grid over the whole image.
+        """
+        self.network.eval()
+        config, device = self.network.config, self.network.image_mean.device
+        with torch.inference_mode():
+            batch = torch.stack([_square(image, config.resize) for image in images]).to(device)
+            maps = _ten_crop_maps if config.ten_crop else _whole_maps
+            probabilities, cams = maps(self.network, batch)
+        return probabilities.float().cpu().numpy(), cams.float().cpu().numpy()
+
+
+def save_image_model(model: ImageModel, path: Path) -> None:
+    """Write the model as one file, whole or not at all; see :mod:`hasvideo.checkpoint`.
+
+    Raises:
+        HasvideoError: the file cannot be written.
+    """
+    settings = {
+        "network": model.network.config.to_dict(),
+        "classes": list(model.classes),
+        "rule": asdict(model.rule),
+    }
+    write_checkpoint(path, KIND, settings, model.network)
+
+
+def load_image_model(path: Path) -> ImageModel:
+    """Read a model that :func:`save_image_model` wrote.
+
+    Raises:
+        UsageError: there is no such file.
+        HasvideoError: it is not a checkpoint of this package and kind, or is damaged.
+    """
+    return read_checkpoint(path, KIND, partial(_build, str(path)))
+
+
+def _build(name: str, settings: dict[str, Any], tensors: dict[str, Tensor]) -> ImageModel:
+    network = GapNetwork(ImageConfig(**settings["network"]))
+    # The mean that cells of conv1 were hidden by is of use in training only.
+    network.load_state_dict({k: v for k, v in tensors.items() if not k.startswith("conv1_hiding.")})
+    return ImageModel(name, tuple(settings["classes"]), network.eval(), BoxRule(**settings["rule"]))
+
+
+def _square(image: np.ndarray, size: int) -> Tensor:
+    """An image ``(H, W, 3)`` squeezed to float ``(3, size, size)``, 0..255."""
+    tensor = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float()
+    if tensor.shape[2:] != (size, size):
+        tensor = F.interpolate(tensor, (size, size), mode="bilinear", antialias=True).round()
+    return tensor[0]
+
+
+def _whole_maps(network: GapNetwork, images: Tensor) -> tuple[Tensor, Tensor]:
+    scores, cam = network.localize(images)
+    return scores.softmax(dim=1), cam
+
+
+def _ten_crop_maps(network: GapNetwork, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Means over ten crops of square images ``(B, 3, S, S)``, the maps laid over each other."""
+    size, crop = images.shape[-1], network.config.crop
+    rest = size - crop
+    corners = [(0, 0), (0, rest), (rest, 0), (rest, rest), (rest // 2, rest // 2)]
+    probabilities, total, weight = [], None, None
+    for top, left in corners:
+        part = images[..., top : top + crop, left : left + crop]
+        for flipped in (False, True):
+            scores, cam = network.localize(part.flip(-1) if flipped else part)
+            probabilities.append(scores.softmax(dim=1))
+            total, weight = _lay(cam.flip(-1) if flipped else cam, (top, left), crop, size, total, weight)
+    return torch.stack(probabilities).mean(dim=0), total / weight.clamp(min=1)  # type: ignore[operator,union-attr]
+
+
+def _lay(
+    cam: Tensor, at: tuple[int, int], crop: int, size: int, total: Tensor | None, weight: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Add a crop's map ``(B, C, h, w)`` at its place in a map over the whole image, and count it in the weight."""
+    cells = cam.shape[-1]
+    grid = round(cells * size / crop) * 2  # twice as fine as a crop's cells: corners lie between them
+    scale = grid / size
+    extent = round(crop * scale)
+    top, left = (min(round(x * scale), grid - extent) for x in at)
+    if total is None or weight is None:
+        total, weight = cam.new_zeros(*cam.shape[:2], grid, grid), cam.new_zeros(grid, grid)
+    rows, columns = slice(top, top + extent), slice(left, left + extent)
+    total[..., rows, columns] += F.interpolate(cam.float(), (extent, extent), mode="bilinear")
+    weight[rows, columns] += 1
+    return total, weight

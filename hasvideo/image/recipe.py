@@ -1,0 +1,107 @@
+"""The settings of an image localizer's training. Without torch, for commands to show."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from hasvideo.errors import UsageError
+from hasvideo.recipe import Pooling, TrainingConfig, add_settings, check_choices
+from hasvideo.types import BoxRule, ThresholdMode
+
+if TYPE_CHECKING:
+    from hasvideo.commands import CommandParser, Namespace
+
+Architecture = Literal["alexnet", "googlenet", "resnet50"]
+InputDropout = Literal["training", "always"]
+HidingPlace = Literal["image", "conv1"]
+
+
+@dataclass(frozen=True)
+class ImageConfig:
+    """What a :class:`hasvideo.networks.gap.GapNetwork` is made of, and the images it takes; checkpoints keep it."""
+
+    architecture: Architecture = "alexnet"  # AlexNet-GAP and GoogLeNet-GAP are the paper's
+    num_classes: int = 1000  # outputs of the head: the classes of ILSVRC 2012
+    width: float = 1.0  # times as many channels in each layer as the architecture has
+    batch_norm: bool = True  # after each convolution; AlexNet of 2012 has none, the paper's code has
+    half_size: bool = False  # first layer for images of half the usual side: kernel and stride halved, the same map
+    pooling: Pooling = "average"  # GAP, the paper's; max (GMP) and topk are its rivals
+    topk_divisor: int = 5  # topk pools the highest cells // 5, used with pooling = topk only
+    input_dropout: float = 0.0  # of the numbers of the input image; the paper compares 0.5 with hiding
+    input_dropout_at: InputDropout = "training"  # always: while testing too, as the paper also compares
+    resize: int = 256  # pixels of both sides of an image, the paper's
+    crop: int = 227  # pixels of both sides of what the network is shown, the paper's for AlexNet
+    ten_crop: bool = True  # test on corners and centre, flipped and not, as the paper; else on the whole image
+
+    def __post_init__(self) -> None:
+        if min(self.num_classes, self.topk_divisor, self.crop) < 1 or self.width <= 0:
+            raise UsageError(f"a network needs positive sizes, got {self}")
+        if self.resize < self.crop:
+            raise UsageError(f"images resized to {self.resize} pixels cannot give crops of {self.crop}")
+        if not 0 <= self.input_dropout < 1:
+            raise UsageError(f"input_dropout must be from 0 to below 1, got {self.input_dropout}")
+        check_choices(self, architecture=Architecture, pooling=Pooling, input_dropout_at=InputDropout)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dict for JSON; ``ImageConfig(**d)`` reads it back."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class PatchConfig:
+    """What is hidden from the network while it trains."""
+
+    sizes: tuple[int, ...] = (0, 16, 32, 44, 56)  # pixels; one is drawn for each image, 0 hides nothing: the "mix"
+    p: float = 0.5  # probability that a patch is hidden, the paper's; 0 hides nothing (the GAP baseline)
+    at: HidingPlace = "image"  # conv1 hides cells of the first layer's answers, sizes in cells, as the paper compares
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sizes", tuple(self.sizes))
+        if not self.sizes or min(self.sizes) < 0 or not 0 <= self.p <= 1:
+            raise UsageError(f"hiding needs sizes >= 0 and p from 0 to 1, got {self}")
+        check_choices(self, at=HidingPlace)
+
+
+@dataclass(frozen=True)
+class ImageRecipe:
+    """Everything that decides an image localizer besides its images. The defaults are the paper's for AlexNet."""
+
+    network: ImageConfig = field(default_factory=ImageConfig)  # num_classes follows the data
+    hiding: PatchConfig = field(default_factory=PatchConfig)
+    training: TrainingConfig = field(
+        default_factory=lambda: TrainingConfig(
+            epochs=55,
+            batch_size=128,
+            optimizer="sgd",
+            learning_rate=1e-2,
+            weight_decay=5e-4,
+            decay_epochs=30,
+            schedule="steps",
+            steps={18: 5e-3, 29: 1e-3, 43: 5e-4, 52: 1e-4},
+        )
+    )
+    rule: BoxRule = field(default_factory=BoxRule)  # how boxes are read off the CAM
+
+
+def add_options(parser: CommandParser, defaults: ImageRecipe) -> None:
+    """Add an option for each setting, such as ``--hiding.sizes``; in a YAML file the groups are nested."""
+    add_settings(parser, {group: getattr(defaults, group) for group in _GROUPS})
+    add, rule = parser.add_argument, defaults.rule
+    add("--threshold", type=float, default=rule.threshold, help="fraction of the CAM's range that a box is put around")
+    add("--threshold-mode", choices=get_args(ThresholdMode), default=rule.mode, help="range: 0 to max, or min to max")
+
+
+def from_options(options: Namespace) -> ImageRecipe:
+    """The recipe that the options of :func:`add_options` say.
+
+    Raises:
+        UsageError: a setting is out of its range.
+    """
+    from hasvideo.extents import check_rule
+
+    network, hiding, training = (kind(**vars(options[group])) for group, kind in _GROUPS.items())
+    return ImageRecipe(network, hiding, training, check_rule(BoxRule(options.threshold, options.threshold_mode)))
+
+
+_GROUPS = {"network": ImageConfig, "hiding": PatchConfig, "training": TrainingConfig}

@@ -1,0 +1,43 @@
+"""AlexNet-GAP: AlexNet's convolutions without groups, two more, and a map of 13 x 13 for the CAM head.
+
+========== ============================= ============ ==========
+layer      kernel, stride, padding       channels     output
+========== ============================= ============ ==========
+image                                    3            227 x 227
+conv1      11, 4, 2                      64           56 x 56
+max pool   3, 2                                       27 x 27
+conv2      5, 1, 2                       192          27 x 27
+max pool   3, 2                                       13 x 13
+conv3      3, 1, 1                       384          13 x 13
+conv4      3, 1, 1                       256          13 x 13
+conv5      3, 1, 1                       256          13 x 13
+conv6      3, 1, 1                       512          13 x 13
+conv7      3, 1, 1                       512          13 x 13
+========== ============================= ============ ==========
+
+Sources: Krizhevsky, "One weird trick" (2014), whose channels torchvision's weights have too; CAM (Zhou et al., CVPR
+2016), which dropped the last pooling; Hide-and-Seek (Singh & Lee, ICCV 2017), which added conv6 and conv7. An image of
+224 pixels gives the same map, since conv1 then answers 55 x 55.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from torch import nn
+
+from hasvideo.image.recipe import ImageConfig
+from hasvideo.networks.trunk import Trunk, convolution
+
+CHANNELS = (64, 192, 384, 256, 256, 512, 512)
+
+
+def trunk(config: ImageConfig) -> Trunk:
+    """AlexNet's convolutions; with ``half_size`` conv1 has kernel 6 and stride 2, so 112 pixels give 13 x 13 too."""
+    widths = [max(1, round(c * config.width)) for c in CHANNELS]
+    kernel, stride = (6, 2) if config.half_size else (11, 4)
+    first = convolution(3, widths[0], kernel, stride, 2, config.batch_norm)
+    pool = nn.MaxPool2d(3, 2)
+    layers: list[nn.Module] = [pool, convolution(widths[0], widths[1], 5, 1, 2, config.batch_norm), pool]
+    layers += [convolution(into, out, 3, 1, 1, config.batch_norm) for into, out in pairwise(widths[1:])]
+    return Trunk(first, nn.Sequential(*layers), widths[0], widths[-1])

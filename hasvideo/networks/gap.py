@@ -1,0 +1,88 @@
+"""Image classifiers that end in a CAM head, made from an architecture's convolutions."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hasvideo.cam import CamHead
+from hasvideo.hiding import PatchHiding
+from hasvideo.image.recipe import ImageConfig
+from hasvideo.networks import alexnet
+
+TRUNKS = {"alexnet": alexnet.trunk}
+"""Architectures by name: each makes the convolutions of a config, a :class:`hasvideo.networks.trunk.Trunk`."""
+
+CONV1_MOMENTUM = 0.01
+
+
+class GapNetwork(nn.Module):
+    """Classifies an image and says, by the CAM, which of its places spoke for each class.
+
+    The statistics of the training images are buffers of the network, so that they travel with it: ``image_mean`` is
+    what hidden patches are filled with, and it is subtracted before the first layer, where a hidden patch therefore is
+    zero.
+
+    Args:
+        config: architecture, number of classes, pooling, dropout on the input.
+        conv1_hiding: hides cells of the first layer's answers while training, by their running mean; None hides none.
+    """
+
+    image_mean: Tensor
+    image_std: Tensor
+
+    def __init__(self, config: ImageConfig, conv1_hiding: PatchHiding | None = None) -> None:
+        super().__init__()
+        self.config = config
+        self.register_buffer("image_mean", torch.zeros(3))
+        self.register_buffer("image_std", torch.ones(3))
+        trunk = TRUNKS[config.architecture](config)
+        self.first, self.rest = trunk.first, trunk.rest
+        self.conv1_hiding = None if conv1_hiding is None else MeanHiding(conv1_hiding, trunk.first_channels)
+        self.head = CamHead(trunk.channels, config.num_classes, config.pooling, config.topk_divisor)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Class scores (logits) ``(B, C)`` of RGB images ``(B, 3, H, W)``, uint8 or float 0..255."""
+        return self.head(self.features(images))
+
+    def localize(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Class scores (logits) ``(B, C)`` and CAM ``(B, C, h, w)`` of images as in :meth:`forward`."""
+        cam = self.head.cam(self.features(images))
+        return self.head.pool(cam), cam
+
+    def features(self, images: Tensor) -> Tensor:
+        """What the head sees, ``(B, D, h, w)``."""
+        x = (images.float() - self.image_mean[:, None, None]) / self.image_std[:, None, None]
+        x = x.contiguous(memory_format=torch.channels_last)
+        config = self.config
+        if config.input_dropout:
+            x = F.dropout(x, config.input_dropout, self.training or config.input_dropout_at == "always")
+        x = self.first(x)
+        if self.conv1_hiding is not None:
+            x = self.conv1_hiding(x)
+        return self.rest(x)
+
+
+class MeanHiding(nn.Module):
+    """Hides cells of feature maps while training, by the running mean of each channel.
+
+    Args:
+        hiding: which cells.
+        channels: of the maps.
+    """
+
+    mean: Tensor
+
+    def __init__(self, hiding: PatchHiding, channels: int) -> None:
+        super().__init__()
+        self.hiding = hiding
+        self.register_buffer("mean", torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps ``(B, C, h, w)`` with cells hidden; as they are in ``eval()``."""
+        if self.training:
+            with torch.no_grad():
+                self.mean.lerp_(x.float().mean(dim=(0, 2, 3)), CONV1_MOMENTUM)
+            self.hiding.fill = self.mean
+        return self.hiding(x)
