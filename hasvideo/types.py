@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -193,6 +194,12 @@ class Box:
     ymax: float
     label: str
     score: float
+
+    @classmethod
+    def from_corners(cls, corners: Sequence[float], label: str, score: float = 1.0) -> Box:
+        """The box of ``(xmin, ymin, xmax, ymax)``."""
+        xmin, ymin, xmax, ymax = map(float, corners)
+        return cls(xmin, ymin, xmax, ymax, label, score)
 
     @property
     def corners(self) -> tuple[float, float, float, float]:

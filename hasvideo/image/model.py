@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from hasvideo.checkpoint import read_checkpoint, write_checkpoint
 from hasvideo.errors import HasvideoError
 from hasvideo.image.recipe import ImageConfig
+from hasvideo.image.square import square
 from hasvideo.networks.gap import GapNetwork
 from hasvideo.types import Activation, BoxRule
 
@@ -74,7 +75,7 @@ class ImageModel:
         self.network.eval()
         config, device = self.network.config, self.network.image_mean.device
         with torch.inference_mode():
-            batch = torch.stack([_square(image, config.resize) for image in images]).to(device)
+            batch = torch.stack([square(image, config.resize) for image in images]).to(device)
             maps = _ten_crop_maps if config.ten_crop else _whole_maps
             probabilities, cams = maps(self.network, batch)
         return probabilities.float().cpu().numpy(), cams.float().cpu().numpy()
@@ -111,14 +112,6 @@ def _build(name: str, settings: dict[str, Any], tensors: dict[str, Tensor]) -> I
     return ImageModel(name, tuple(settings["classes"]), network.eval(), BoxRule(**settings["rule"]))
 
 
-def _square(image: np.ndarray, size: int) -> Tensor:
-    """An image ``(H, W, 3)`` squeezed to float ``(3, size, size)``, 0..255."""
-    tensor = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float()
-    if tensor.shape[2:] != (size, size):
-        tensor = F.interpolate(tensor, (size, size), mode="bilinear", antialias=True).round()
-    return tensor[0]
-
-
 def _whole_maps(network: GapNetwork, images: Tensor) -> tuple[Tensor, Tensor]:
     scores, cam = network.localize(images)
     return scores.softmax(dim=1), cam
@@ -128,29 +121,28 @@ def _ten_crop_maps(network: GapNetwork, images: Tensor) -> tuple[Tensor, Tensor]
     """Means over ten crops of square images ``(B, 3, S, S)``, the maps laid over each other."""
     size, crop = images.shape[-1], network.config.crop
     rest = size - crop
-    corners = [(0, 0), (0, rest), (rest, 0), (rest, rest), (rest // 2, rest // 2)]
-    probabilities, total, weight = [], None, None
-    for top, left in corners:
+    probabilities, maps = [], []
+    for top, left in [(0, 0), (0, rest), (rest, 0), (rest, rest), (rest // 2, rest // 2)]:
         part = images[..., top : top + crop, left : left + crop]
-        for flipped in (False, True):
-            scores, cam = network.localize(part.flip(-1) if flipped else part)
-            probabilities.append(scores.softmax(dim=1))
-            total, weight = _lay(cam.flip(-1) if flipped else cam, (top, left), crop, size, total, weight)
-    return torch.stack(probabilities).mean(dim=0), total / weight.clamp(min=1)  # type: ignore[operator,union-attr]
+        scores, cam = network.localize(part)
+        flipped_scores, flipped_cam = network.localize(part.flip(-1))
+        probabilities += [scores.softmax(dim=1), flipped_scores.softmax(dim=1)]
+        maps.append((top, left, (cam + flipped_cam.flip(-1)).float() / 2))
+    return torch.stack(probabilities).mean(dim=0), _lay(maps, crop, size)
 
 
-def _lay(
-    cam: Tensor, at: tuple[int, int], crop: int, size: int, total: Tensor | None, weight: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    """Add a crop's map ``(B, C, h, w)`` at its place in a map over the whole image, and count it in the weight."""
-    cells = cam.shape[-1]
-    grid = round(cells * size / crop) * 2  # twice as fine as a crop's cells: corners lie between them
-    scale = grid / size
-    extent = round(crop * scale)
-    top, left = (min(round(x * scale), grid - extent) for x in at)
-    if total is None or weight is None:
-        total, weight = cam.new_zeros(*cam.shape[:2], grid, grid), cam.new_zeros(grid, grid)
-    rows, columns = slice(top, top + extent), slice(left, left + extent)
-    total[..., rows, columns] += F.interpolate(cam.float(), (extent, extent), mode="bilinear")
-    weight[rows, columns] += 1
-    return total, weight
+def _lay(maps: Sequence[tuple[int, int, Tensor]], crop: int, size: int) -> Tensor:
+    """Mean of crops' maps ``(B, C, h, w)``, each laid at its top and left; 0 where no crop lies.
+
+    The grid is twice as fine as the crops' cells, since corners lie between them.
+    """
+    cells = maps[0][2].shape[-1]
+    grid = 2 * round(cells * size / crop)
+    extent = round(crop * grid / size)
+    total, count = maps[0][2].new_zeros(*maps[0][2].shape[:2], grid, grid), maps[0][2].new_zeros(grid, grid)
+    for top, left, cam in maps:
+        first_row, first_column = (min(round(x * grid / size), grid - extent) for x in (top, left))
+        place = (..., slice(first_row, first_row + extent), slice(first_column, first_column + extent))
+        total[place] += F.interpolate(cam, (extent, extent), mode="bilinear")
+        count[place] += 1
+    return total / count.clamp(min=1)
