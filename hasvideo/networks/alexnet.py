@@ -27,14 +27,14 @@ from itertools import pairwise
 from torch import nn
 
 from hasvideo.image.recipe import ImageConfig
-from hasvideo.networks.trunk import Trunk, convolution
+from hasvideo.networks.trunk import Trunk, convolution, scale
 
 CHANNELS = (64, 192, 384, 256, 256, 512, 512)
 
 
 def trunk(config: ImageConfig) -> Trunk:
     """AlexNet's convolutions; with ``half_size`` conv1 has kernel 6 and stride 2, so 112 pixels give 13 x 13 too."""
-    widths = [max(1, round(c * config.width)) for c in CHANNELS]
+    widths = scale(CHANNELS, config.width)
     kernel, stride = (6, 2) if config.half_size else (11, 4)
     first = convolution(3, widths[0], kernel, stride, 2, config.batch_norm)
     pool = nn.MaxPool2d(3, 2)

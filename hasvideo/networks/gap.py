@@ -9,9 +9,9 @@ from torch.nn import functional as F
 from hasvideo.cam import CamHead
 from hasvideo.hiding import PatchHiding
 from hasvideo.image.recipe import ImageConfig
-from hasvideo.networks import alexnet
+from hasvideo.networks import alexnet, googlenet
 
-TRUNKS = {"alexnet": alexnet.trunk}
+TRUNKS = {"alexnet": alexnet.trunk, "googlenet": googlenet.trunk}
 """Architectures by name: each makes the convolutions of a config, a :class:`hasvideo.networks.trunk.Trunk`."""
 
 CONV1_MOMENTUM = 0.01
