@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 import warnings
+from argparse import SUPPRESS
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
+import yaml
 from jsonargparse import ArgumentParser, Namespace
 
 import hasvideo
@@ -18,6 +21,7 @@ COMMANDS = {
     "evaluate": "score detections against ground truth (mAP at tIoU)",
     "train": "train on your own videos with video-level labels",
     "train_thumos": "train and test on THUMOS 2014, as in the paper",
+    "train_imagenet": "train and test on ImageNet, as in the paper",
 }
 
 
@@ -30,13 +34,51 @@ class CommandParser(ArgumentParser):
     def __init__(self, command: str, description: str, **kwargs: Any) -> None:
         super().__init__(prog=f"hasvideo {command}", description=description, allow_abbrev=False, **kwargs)
         self.add_argument("--config", action="config", help="YAML file with options, named as on the command line")
+        self.add_argument("--extends", help=SUPPRESS)  # in a YAML file: another one beside it, read first
         self.add_argument("--version", action="version", version=f"hasvideo {hasvideo.__version__}")
+
+    def parse_args(self, args: Sequence[str] | None = None, *more: Any, **kwargs: Any) -> Namespace:  # type: ignore[override]
+        """Parse, with every ``--config`` file preceded by those that it extends.
+
+        Raises:
+            UsageError: a file that is extended is missing, is not YAML, or extends itself.
+        """
+        return super().parse_args(_with_bases(sys.argv[1:] if args is None else args), *more, **kwargs)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print ``message`` folded to one line and exit with 2."""
         line = " ".join(str(message).split())
         self.exit(2, f"{self.prog}: error: {line} (see {self.prog} --help)\n")
         raise AssertionError("exit() does not return")
+
+
+def _with_bases(arguments: Sequence[str]) -> list[str]:
+    expanded: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        option, joined, value = word.partition("=")
+        if option == "--config" and not joined:
+            value = next(words, "")
+        if option == "--config" and value:
+            for path in _bases(Path(value)):
+                expanded += ["--config", str(path)]
+        else:
+            expanded.append(word)
+    return expanded
+
+
+def _bases(path: Path, below: tuple[Path, ...] = ()) -> list[Path]:
+    """The YAML file and all that it extends, the first one last extended."""
+    if path in below:
+        raise UsageError(f"{path} extends itself: {' -> '.join(map(str, (*below, path)))}")
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        if not below:  # the parser says what is wrong with the file it was given
+            return [path]
+        raise UsageError(f"{below[-1]} extends {path}, which cannot be read: {error}") from error
+    base = settings.get("extends") if isinstance(settings, dict) else None
+    return [*(_bases(path.parent / str(base), (*below, path)) if base else []), path]
 
 
 def run(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] | None = None) -> NoReturn:

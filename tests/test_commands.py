@@ -85,3 +85,41 @@ def test_importing_the_package_imports_no_heavy_library():
         "import hasvideo, sys; print([m for m in ('torch', 'numpy', 'av', 'decord', 'matplotlib') if m in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def numbers_parser():
+    parser = CommandParser("test", "A test.")
+    parser.add_argument("--group.first", type=int, default=1)
+    parser.add_argument("--group.second", type=int, default=2)
+    parser.add_argument("--third", type=int, default=3)
+    return parser
+
+
+def test_a_config_that_extends_another_differs_in_what_it_names_only(tmp_path):
+    (tmp_path / "base.yaml").write_text("group: {first: 10, second: 20}\nthird: 30\n")
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "middle.yaml").write_text("extends: ../base.yaml\ngroup: {first: 11}\n")
+    (tmp_path / "deep" / "child.yaml").write_text("extends: middle.yaml\ngroup:\n  second: 22\n")
+    for words in (["--config", "deep/child.yaml"], ["--config=deep/child.yaml"]):
+        words[-1] = words[-1].replace("deep", str(tmp_path / "deep"))
+        options = numbers_parser().parse_args([*words, "--third", "33"])
+        assert (options.group.first, options.group.second, options.third) == (11, 22, 33)
+
+
+@pytest.mark.parametrize(("text", "reason"), [
+    ("extends: absent.yaml", "absent.yaml, which cannot be read"),
+    ("extends: child.yaml", "extends itself"),
+    ("extends: broken.yaml", "broken.yaml, which cannot be read"),
+])  # fmt: skip
+def test_a_wrong_extends_is_a_usage_error(tmp_path, text, reason):
+    (tmp_path / "child.yaml").write_text(text)
+    (tmp_path / "broken.yaml").write_text("a: [")
+    with pytest.raises(UsageError, match=reason):
+        numbers_parser().parse_args(["--config", str(tmp_path / "child.yaml")])
+
+
+def test_a_config_that_is_not_there_is_one_line_and_code_2(capsys):
+    with pytest.raises(SystemExit) as exit_:
+        numbers_parser().parse_args(["--config", "absent.yaml"])
+    assert exit_.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
