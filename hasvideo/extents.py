@@ -87,11 +87,10 @@ def find_boxes(activation: Activation, width: int, height: int, rule: BoxRule) -
     boxes = []
     for index in order:
         rows, columns = extents[index]
-        share = (
-            float(cam[rows, columns][labelled[rows, columns] == index + 1].mean() / cam.max()) if cam.max() > 0 else 0
-        )
+        mean, highest = cam[rows, columns][labelled[rows, columns] == index + 1].mean(), cam.max()
+        score = activation.score * max(0.0, float(mean / highest)) if highest > 0 else 0.0
         corners = (columns.start, rows.start, columns.stop, rows.stop)
-        boxes.append(Box(*map(float, corners), activation.label, activation.score * max(0.0, share)))
+        boxes.append(Box.from_corners(corners, activation.label, score))
     return boxes
 
 
