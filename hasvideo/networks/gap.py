@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hasvideo.cam import CamHead
 from hasvideo.hiding import PatchHiding
-from hasvideo.image.recipe import ImageConfig
-from hasvideo.networks import alexnet, googlenet
+from hasvideo.image.recipe import Architecture, ImageConfig
+from hasvideo.networks import alexnet, googlenet, resnet
+from hasvideo.networks.trunk import Trunk
 
-TRUNKS = {"alexnet": alexnet.trunk, "googlenet": googlenet.trunk}
-"""Architectures by name: each makes the convolutions of a config, a :class:`hasvideo.networks.trunk.Trunk`."""
+TRUNKS: dict[Architecture, Callable[[ImageConfig], Trunk]] = {
+    "alexnet": alexnet.trunk,
+    "googlenet": googlenet.trunk,
+    "resnet50": resnet.trunk,
+}
+"""Architectures by name: each makes the convolutions of a config."""
 
 CONV1_MOMENTUM = 0.01
 
 
 class GapNetwork(nn.Module):
     """Classifies an image and says, by the CAM, which of its places spoke for each class.
+
+    >>> network = GapNetwork(ImageConfig("googlenet", num_classes=10))
+    >>> scores, cam = network.localize(images)  # (B, 10), (B, 10, 14, 14) of images (B, 3, 224, 224)
 
     The statistics of the training images are buffers of the network, so that they travel with it: ``image_mean`` is
     what hidden patches are filled with, and it is subtracted before the first layer, where a hidden patch therefore is
@@ -27,6 +37,9 @@ class GapNetwork(nn.Module):
     Args:
         config: architecture, number of classes, pooling, dropout on the input.
         conv1_hiding: hides cells of the first layer's answers while training, by their running mean; None hides none.
+
+    Raises:
+        UsageError: the architecture has no such width, or not without batch norm.
     """
 
     image_mean: Tensor
@@ -53,8 +66,7 @@ class GapNetwork(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """What the head sees, ``(B, D, h, w)``."""
-        x = (images.float() - self.image_mean[:, None, None]) / self.image_std[:, None, None]
-        x = x.contiguous(memory_format=torch.channels_last)
+        x = normalise(images, self.image_mean, self.image_std).contiguous(memory_format=torch.channels_last)
         config = self.config
         if config.input_dropout:
             x = F.dropout(x, config.input_dropout, self.training or config.input_dropout_at == "always")
@@ -62,6 +74,11 @@ class GapNetwork(nn.Module):
         if self.conv1_hiding is not None:
             x = self.conv1_hiding(x)
         return self.rest(x)
+
+
+def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Images ``(B, C, H, W)`` of any dtype as float32, less the mean ``(C,)``, in units of the deviation ``(C,)``."""
+    return (images.float() - mean[:, None, None]) / std[:, None, None]
 
 
 class MeanHiding(nn.Module):
