@@ -122,17 +122,17 @@ def cross_validate(data: Data, seeds: int, log: Path | None, only: str) -> None:
     for name, recipe in arms().items():
         if only not in name:
             continue
-        runs = [done.get((name, seed)) or _run_folds(name, recipe, seed, data, log) for seed in range(seeds)]
+        runs = [done.get((name, seed)) or _runfolds(name, recipe, seed, data, log) for seed in range(seeds)]
         table = np.array([r["mAP"] for r in runs])  # (seeds, readings)
         best = table.mean(axis=0).argmax()
         own = np.array([r["own"] for r in runs])
         print(f"| {name} | {_spread(table[:, best])} | {runs[0]['readings'][best]} | {_spread(own)} |", flush=True)
 
 
-def _run_folds(name: str, recipe: Recipe, seed: int, data: Data, log: Path | None) -> dict[str, object]:
+def _runfolds(name: str, recipe: Recipe, seed: int, data: Data, log: Path | None) -> dict[str, object]:
     truth, features = data
     found: list[Detections] = []
-    for train, held_out in _folds(truth, features, seed):
+    for train, held_out in folds(truth, features, seed):
         test = (truth, {v: features[v] for v in held_out})
         found += train_and_detect(recipe, seed, train, test)
     readings = [(t, c) for t in THRESHOLDS for c in CLASS_SCORES]
@@ -147,7 +147,7 @@ def _run_folds(name: str, recipe: Recipe, seed: int, data: Data, log: Path | Non
     return result
 
 
-def _folds(truth: Annotations, features: dict[str, np.ndarray], seed: int) -> Iterator[tuple[Data, list[str]]]:
+def folds(truth: Annotations, features: dict[str, np.ndarray], seed: int) -> Iterator[tuple[Data, list[str]]]:
     """Training data without the clips of the held-out videos, and those; a clip is known by class, scene and length."""
     names = np.random.default_rng(seed).permutation(sorted(features))
     for fold in range(FOLDS):
