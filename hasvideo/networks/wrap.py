@@ -50,7 +50,7 @@ def wrap_classifier(
             _check(model.eval(), noise)
     finally:
         model.train(was_training)
-    return WrappedClassifier(model, image_mean, image_std).train(was_training)
+    return WrappedClassifier(model, image_mean, image_std).to(parameter.device).train(was_training)
 
 
 class WrappedClassifier(nn.Module):
@@ -62,8 +62,8 @@ class WrappedClassifier(nn.Module):
     def __init__(self, model: nn.Module, image_mean: Sequence[float], image_std: Sequence[float]) -> None:
         super().__init__()
         self.model = model
-        self.register_buffer("image_mean", torch.tensor(image_mean))
-        self.register_buffer("image_std", torch.tensor(image_std))
+        self.register_buffer("image_mean", torch.tensor(image_mean, dtype=torch.float32))
+        self.register_buffer("image_std", torch.tensor(image_std, dtype=torch.float32))
 
     def forward(self, images: Tensor) -> Tensor:
         """Class scores (logits) ``(B, C)`` of RGB images ``(B, 3, H, W)``, uint8 or float 0..255."""
