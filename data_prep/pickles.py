@@ -13,30 +13,7 @@ from typing import IO, Any
 import numpy as np
 
 from hasvideo.errors import HasvideoError
-
-# All that NumPy itself writes into a pickle of arrays, under its old and its new module names.
-_ALLOWED = {("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode")} | {
-    (f"numpy.{core}.{module}", name)
-    for core in ("core", "_core")
-    for module, name in (("multiarray", "_reconstruct"), ("multiarray", "scalar"), ("numeric", "_frombuffer"))
-}
-
-
-class AllowListUnpickler(pickle.Unpickler):
-    """Unpickles arrays, numbers, strings and containers of them, and refuses everything else."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Only what is on the list: any other name could be a function that the pickle then calls."""
-        return _find_allowed(super().find_class, module, name)
-
-
-def _find_allowed(find: Callable[[str, str], Any], module: str, name: str) -> Any:
-    if (module, name) not in _ALLOWED:
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which data does not need")
-    try:
-        return find(module.replace("numpy.core.", "numpy._core."), name)
-    except ImportError:  # NumPy 1 has not all of it under the new name
-        return find(module.replace("numpy._core.", "numpy.core."), name)
+from hasvideo.pickles import AllowListUnpickler, find_allowed
 
 
 def load_npy(path: Path) -> np.ndarray:
@@ -114,7 +91,7 @@ class _StreamingUnpickler(pickle._Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         """Only what is on the list, with a stand-in for arrays."""
-        found = _find_allowed(super().find_class, module, name)
+        found = find_allowed(super().find_class, module, name)
         if name == "_reconstruct":
             return lambda *_: _Handover(self._take)
         if name == "_frombuffer":

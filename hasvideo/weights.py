@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
-import re
 import subprocess
 import sys
 import tarfile
@@ -23,6 +22,7 @@ import numpy as np
 
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.files import atomic_path
+from hasvideo.pickles import AllowListUnpickler
 
 if TYPE_CHECKING:
     import torch
@@ -152,18 +152,6 @@ def _verify(member: Path, entry: Weights) -> None:
         )
 
 
-class _ArrayUnpickler(pickle.Unpickler):
-    """Unpickles numpy arrays in plain containers and nothing else: a pickle could run any code otherwise."""
-
-    _ALLOWED = frozenset({("multiarray", "_reconstruct"), ("numpy", "ndarray"), ("numpy", "dtype")})
-
-    def find_class(self, module: str, name: str) -> Any:
-        short = re.sub(r"^numpy\._?core\.", "", module)  # numpy 2 renamed numpy.core
-        if (short, name) not in self._ALLOWED:
-            raise HasvideoError(f"the weights' pickle asks for {module}.{name}: only numpy arrays are accepted")
-        return super().find_class(f"numpy._core.{short}" if short == "multiarray" else module, name)
-
-
 def load_arrays(file: IO[bytes]) -> Any:
     """Unpickle nested dicts of numpy arrays from an open binary file.
 
@@ -171,7 +159,7 @@ def load_arrays(file: IO[bytes]) -> Any:
         HasvideoError: the pickle asks for anything but numpy's array constructors, or is damaged.
     """
     try:
-        return _ArrayUnpickler(file).load()
+        return AllowListUnpickler(file).load()
     except (pickle.UnpicklingError, EOFError, ValueError, KeyError, AttributeError) as error:
         raise HasvideoError(f"not a readable pickle of numpy arrays: {error}") from error
 
