@@ -90,16 +90,20 @@ class MeanHiding(nn.Module):
     """
 
     mean: Tensor
+    steps: Tensor
 
     def __init__(self, hiding: PatchHiding, channels: int) -> None:
         super().__init__()
         self.hiding = hiding
         self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("steps", torch.zeros(()))
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(B, C, h, w)`` with cells hidden; as they are in ``eval()``."""
         if self.training:
             with torch.no_grad():
-                self.mean.lerp_(x.float().mean(dim=(0, 2, 3)), CONV1_MOMENTUM)
+                self.steps += 1
+                weight = (1 / self.steps).clamp(min=CONV1_MOMENTUM)  # a plain mean of the first hundred batches
+                self.mean.lerp_(x.float().mean(dim=(0, 2, 3)), weight)
             self.hiding.fill = self.mean
         return self.hiding(x)
