@@ -26,7 +26,7 @@ CONFIGS = Path(__file__).parents[1] / "configs" / "small"
 MAIN = ("alexnet_gap", "alexnet_has_mix")
 SINGLE = ("alexnet_dropout_training", "alexnet_dropout_always", "alexnet_gmp")
 SINGLE += ("alexnet_has_8", "alexnet_has_16", "alexnet_has_22", "alexnet_has_28")
-SINGLE += ("googlenet_gap", "googlenet_has_mix", "alexnet_has_conv1", "alexnet_has_mix_p25", "alexnet_has_mix_p75")
+SINGLE += ("alexnet_has_conv1", "alexnet_has_mix_p25", "alexnet_has_mix_p75", "googlenet_gap", "googlenet_has_mix")
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ class ImageConfig:
     num_classes: int = 1000  # outputs of the head: the classes of ILSVRC 2012
     width: float = 1.0  # times as many channels in each layer as the architecture has
     batch_norm: bool = True  # after each convolution; AlexNet of 2012 has none, the paper's code has
-    half_size: bool = False  # first layer for images of half the usual side: kernel and stride halved, the same map
+    half_size: bool = False  # first layers for images of half the usual side: half the stride, the same map
     pooling: Pooling = "average"  # GAP, the paper's; max (GMP) and topk are its rivals
     topk_divisor: int = 5  # topk pools the highest cells // 5, used with pooling = topk only
     input_dropout: float = 0.0  # of the numbers of the input image; the paper compares 0.5 with hiding

@@ -50,14 +50,14 @@ INCEPTIONS = {
 
 
 def trunk(config: ImageConfig) -> Trunk:
-    """GoogLeNet's convolutions; with ``half_size`` conv1 has kernel 3 and stride 1, so 112 pixels give 14 x 14 too."""
+    """GoogLeNet's convolutions; with ``half_size`` the first pool is left out, so 112 pixels give 14 x 14 too."""
     from torchvision.models.googlenet import BasicConv2d, Inception
 
     block = BasicConv2d if config.batch_norm else _without_batch_norm
     stem, middle, out = scale((64, 192, 1024), config.width)
-    geometry = {"kernel_size": 3, "padding": 1} if config.half_size else {"kernel_size": 7, "stride": 2, "padding": 3}
-    first = OrderedDict(conv1=block(3, stem, **geometry))
-    layers = [("maxpool1", _pool()), ("conv2", block(stem, stem, kernel_size=1))]
+    first = OrderedDict(conv1=block(3, stem, kernel_size=7, stride=2, padding=3))
+    layers = [] if config.half_size else [("maxpool1", _pool())]
+    layers += [("conv2", block(stem, stem, kernel_size=1))]
     layers += [("conv3", block(stem, middle, kernel_size=3, padding=1)), ("maxpool2", _pool())]
     into = middle
     for name, channels in INCEPTIONS.items():
