@@ -1,3 +1,4 @@
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -34,6 +35,7 @@ def planted(videos=20, seed=0):
     return features, labels, spans
 
 
+@pytest.mark.filterwarnings("ignore:hiding with standardised")
 @pytest.mark.parametrize("changes", [{}, {"kernel": 3, "pooling": "topk"}, {"normalisation": "standardise"},
                                      {"classification": "sigmoid", "pooling": "max"}, {"layers": 0}])  # fmt: skip
 def test_labels_alone_are_enough_to_find_planted_actions(changes):
@@ -51,6 +53,18 @@ def test_labels_alone_are_enough_to_find_planted_actions(changes):
         assert best.label == label
         overlap = min(best.end, edges[last]) - max(best.start, edges[first])
         assert overlap / (max(best.end, edges[last]) - min(best.start, edges[first])) > 0.5
+
+
+def test_hiding_with_standardised_features_is_warned_of():
+    features, labels, _ = planted(4)
+    short = replace(RECIPE, training=replace(RECIPE.training, epochs=1))
+    standardised = replace(short, network=replace(RECIPE.network, normalisation="standardise"))
+    with pytest.warns(UserWarning, match="normalisation center or none keeps its gain"):
+        fit(features, labels, META, standardised, progress=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit(features, labels, META, short, progress=False)
+        fit(features, labels, META, replace(standardised, hiding=HidingConfig(p=0.0)), progress=False)
 
 
 def test_the_model_carries_all_that_localize_needs(tmp_path):
