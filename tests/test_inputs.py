@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hasvideo.inputs import find_videos, video_ids
+from hasvideo.inputs import IMAGE, VIDEO, file_ids, find_files, find_videos
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def names(arguments, **options):
-    return {video: path.name for video, path in find_videos([str(a) for a in arguments], **options).videos.items()}
+    return {video: path.name for video, path in find_videos([str(a) for a in arguments], **options).files.items()}
 
 
 def test_a_folder_means_its_videos(folder):
@@ -52,22 +52,64 @@ def test_a_named_file_may_end_in_anything(folder):
 def test_what_is_not_there_is_reported_and_the_rest_goes_on(folder, argument):
     (folder / "empty").mkdir()
     found = find_videos([str(folder / argument), str(folder / "b.mp4")])
-    assert list(found.videos) == ["b"]
+    assert list(found.files) == ["b"]
     ((what, error),) = found.missing
     assert argument in what
     assert argument in str(error)
 
 
+@pytest.fixture
+def both(tmp_path: Path) -> Path:
+    for name in ("a.mp4", "b.JPEG", "c.png", "d.gif", "c.cam.png", "notes.txt", ".hidden.jpg"):
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+@pytest.mark.parametrize(("medium", "names", "left_out"), [
+    (VIDEO, ["a.mp4"], 2), (IMAGE, ["b.JPEG", "c.png", "d.gif"], 1),
+])  # fmt: skip
+def test_of_a_folder_of_both_the_asked_for_are_taken_and_the_others_counted(both, medium, names, left_out):
+    found = find_files([str(both)], medium)
+    assert sorted(path.name for path in found.files.values()) == names
+    assert (found.missing, found.left_out) == ((), left_out)
+
+
+def test_a_named_file_of_the_other_kind_is_refused_in_one_message(both):
+    found = find_files([str(both / "b.JPEG"), str(both / "c.png"), str(both / "a.mp4")], VIDEO, hint="do this")
+    assert list(found.files) == ["a"]
+    ((_, error),) = found.missing
+    assert str(error) == f"{both}/b.JPEG and 1 more are images; do this"
+    ((_, error),) = find_files([str(both / "a.mp4")], IMAGE).missing
+    assert str(error) == f"{both}/a.mp4 is a video, not an image"
+
+
+def test_a_folder_or_pattern_of_the_other_kind_only_is_refused_like_its_files(both):
+    (both / "a.mp4").unlink()
+    for argument in (both, both / "*.png"):
+        ((_, error),) = find_files([str(argument)], VIDEO).missing
+        assert "image" in str(error)
+
+
+def test_a_pattern_takes_what_may_be_meant(both):
+    found = find_files([str(both / "[bc].*")], IMAGE)
+    assert sorted(path.name for path in found.files.values()) == ["b.JPEG", "c.cam.png", "c.png"]
+    assert find_files([str(both / "[ab].*")], IMAGE).left_out == 1
+
+
+def test_an_animation_may_pass_for_a_video(both):
+    assert list(find_files([str(both / "d.gif")], VIDEO).files) == ["d"]
+
+
 def test_ids_of_equal_names_take_their_folders_along():
     paths = [Path("a/x.mp4"), Path("b/x.mp4"), Path("c/X.avi"), Path("c/y.mp4")]
-    assert video_ids(paths) == {"a__x.mp4": paths[0], "b__x.mp4": paths[1], "X.avi": paths[2], "y": paths[3]}
+    assert file_ids(paths) == {"a__x.mp4": paths[0], "b__x.mp4": paths[1], "X.avi": paths[2], "y": paths[3]}
 
 
 @given(st.lists(st.text("ab/.", min_size=1, max_size=8).filter(lambda t: Path(t).name not in ("", "..")), unique=True))
 def test_every_path_keeps_an_id_of_its_own_that_is_a_file_name(texts):
     paths = list({Path(t) for t in texts})
-    ids = video_ids(paths)
+    ids = file_ids(paths)
     assert sorted(ids.values()) == sorted(paths)
     assert len({i.casefold() for i in ids}) == len(paths)
     assert not any("/" in i for i in ids)
-    assert video_ids(paths[::-1]) == ids
+    assert file_ids(paths[::-1]) == ids

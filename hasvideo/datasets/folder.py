@@ -42,7 +42,7 @@ def class_folders(folder: Path) -> dict[str, LabelledVideo]:
     classes = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
     if not classes:
         raise UsageError(f"{folder} holds no folders: give a folder that holds a folder for each class, or --labels")
-    beside = [p.name for p in find_videos([str(folder)]).videos.values()]
+    beside = [p.name for p in find_videos([str(folder)]).files.values()]
     if beside:
         raise UsageError(f"videos without a label lie beside the class folders of {folder}: {_list(beside)}")
     paths: dict[str, list[Path]] = {}
@@ -50,7 +50,7 @@ def class_folders(folder: Path) -> dict[str, LabelledVideo]:
         inputs = find_videos([str(class_folder)], recursive=True)
         if inputs.missing:
             raise UsageError(f"class {class_folder.name!r}: {inputs.missing[0][1]}")
-        paths[class_folder.name] = list(inputs.videos.values())
+        paths[class_folder.name] = list(inputs.files.values())
     unique_names(path for of_class in paths.values() for path in of_class)
     return {path.stem: LabelledVideo((name,), path) for name, of_class in paths.items() for path in of_class}
 
@@ -70,7 +70,7 @@ def labelled_files(videos: Sequence[str], labels: Path, recursive: bool = False)
     inputs = find_videos(videos, recursive)
     if inputs.missing:
         raise inputs.missing[0][1]
-    paths = unique_names(inputs.videos.values())
+    paths = unique_names(inputs.files.values())
     by_file_name = {path.name: name for name, path in paths.items()}
     labelled: dict[str, set[str]] = {}
     lost = []

@@ -7,14 +7,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Generic, TypeVar
 from urllib.parse import quote
 
 import numpy as np
 
 from hasvideo.files import write_bytes
-from hasvideo.types import Detections, Interval
+from hasvideo.types import Detections, ImageDetections, Interval
 
+Found = TypeVar("Found", Detections, ImageDetections)
 Thumbnail = tuple[float, np.ndarray]
 """A frame of the video: its time in seconds, and its pixels, uint8 ``(H, W, 3)`` RGB."""
 
@@ -28,25 +29,27 @@ class WriteOptions:
         embed_video: put the video into the page instead of linking it (html).
         labelstudio_prefix: address of the folder that serves the videos, with the last slash (labelstudio); None for
             Label Studio's own local files, see :mod:`hasvideo.output.labelstudio`.
+        classes: the model's classes in their order, which COCO numbers (coco).
     """
 
     thumbnails: Sequence[Thumbnail] = ()
     embed_video: bool = False
     labelstudio_prefix: str | None = None
+    classes: Sequence[str] = ()
 
 
-class Writer(ABC):
-    """One output format.
+class Writer(ABC, Generic[Found]):
+    """One output format, of videos (``Writer[Detections]``) or of images (``Writer[ImageDetections]``).
 
     Attributes:
-        suffixes: endings of the files it writes for a video, the main file first.
+        suffixes: endings of the files it writes for a video or an image, the main file first.
     """
 
     suffixes: ClassVar[tuple[str, ...]]
 
     @abstractmethod
-    def write(self, detections: Detections, paths: Sequence[Path], options: WriteOptions) -> None:
-        """Write one video's detections to ``paths``, one path for each of ``suffixes``, whole or not at all."""
+    def write(self, detections: Found, paths: Sequence[Path], options: WriteOptions) -> None:
+        """Write one file's detections to ``paths``, one path for each of ``suffixes``, whole or not at all."""
 
 
 def one_line(text: str) -> str:

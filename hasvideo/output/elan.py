@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pympi import Eaf
 
 
-class ElanWriter(Writer):
+class ElanWriter(Writer[Detections]):
     """One tier a class, its annotations in milliseconds with the score as text, and the video linked.
 
     ELAN first looks for the video where it was, then, by the relative link, beside or around the .eaf file: move the

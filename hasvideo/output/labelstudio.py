@@ -42,7 +42,7 @@ _CONFIG = """\
 """
 
 
-class LabelStudioWriter(Writer):
+class LabelStudioWriter(Writer[Detections]):
     """A task JSON with predictions, and the labeling configuration that it needs."""
 
     suffixes = (".labelstudio.json", ".labelstudio.xml")

@@ -23,7 +23,7 @@ MAX_EMBEDDED = 256 * 2**20
 """Largest video, in bytes, that is put into a page: browsers refuse or choke on data URLs much beyond it."""
 
 
-class HtmlWriter(Writer):
+class HtmlWriter(Writer[Detections]):
     """The page; the video is linked relative to it, or inside it if ``embed_video`` is set."""
 
     suffixes = (".html",)

@@ -31,7 +31,7 @@ _FONTS = ("DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen 
 _TICK_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
 
 
-class PngWriter(Writer):
+class PngWriter(Writer[Detections]):
     """The plot as a bitmap, 1500 pixels wide."""
 
     suffixes = (".png",)
@@ -120,8 +120,11 @@ def _add_axes(figure: Figure, top: float, height: float) -> Axes:
     return figure.add_axes((_SIDE / width, 1 - (top + height) / total, 1 - 2 * _SIDE / width, height / total))
 
 
-def _text(target: Figure | Axes, x: float, y: float, text: str, columns: int, **style: Any) -> None:
-    """Write one line, cut to so many columns; labels are text, not formulas: ``$5 & $6`` stays itself."""
+def write_line(target: Figure | Axes, x: float, y: float, text: str, columns: int, **style: Any) -> None:
+    """Write one line, in a figure's or axes' coordinates, cut to so many columns of a terminal.
+
+    Labels are text, not formulas: ``$5 & $6`` stays itself.
+    """
     text = one_line(text)
     while display_width(text) > columns:
         text = text[:-2] + "…"
@@ -134,8 +137,8 @@ def _draw_header(figure: Figure, detections: Detections, left_out: int) -> None:
     found = len(detections.intervals)
     facts = [f"{found} interval{'' if found == 1 else 's'}", describe_rule(detections.rule), detections.model]
     facts += [f"{left_out} more classes not shown"] if left_out else []
-    _text(figure, left, 1 - 0.40 / total, detections.video, 60, size=16, weight="bold", color=_INK)
-    _text(figure, left, 1 - 0.68 / total, " · ".join(filter(None, facts)), 100, size=11, color=_MUTED)
+    write_line(figure, left, 1 - 0.40 / total, detections.video, 60, size=16, weight="bold", color=_INK)
+    write_line(figure, left, 1 - 0.68 / total, " · ".join(filter(None, facts)), 100, size=11, color=_MUTED)
 
 
 def _draw_row(axes: Axes, detections: Detections, label: str, activation: Activation | None, shade: str) -> None:
@@ -148,11 +151,11 @@ def _draw_row(axes: Axes, detections: Detections, label: str, activation: Activa
     if activation is not None and len(activation.cam):
         _draw_curve(axes, activation, detections.edges, detections.rule)
     axes.plot([0, duration], [0, 0], color=_LINE, linewidth=1, zorder=1, clip_on=False)
-    _text(axes, 0, 1.06, label, 60, size=12, weight="bold", color=_INK, transform=axes.transAxes, va="bottom")
+    write_line(axes, 0, 1.06, label, 60, size=12, weight="bold", color=_INK, transform=axes.transAxes, va="bottom")
 
 
 def _draw_probability(axes: Axes, text: str) -> None:
-    _text(axes, 1, 1.06, text, 30, size=12, color=_MUTED, transform=axes.transAxes, va="bottom", ha="right")
+    write_line(axes, 1, 1.06, text, 30, size=12, color=_MUTED, transform=axes.transAxes, va="bottom", ha="right")
 
 
 def _draw_curve(axes: Axes, activation: Activation, edges: np.ndarray, rule: IntervalRule) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _FULL_WIDTH = str.maketrans({c: chr(ord(c) + 0xFEE0) for c in "{}\\<>"})
 
 
-class SrtWriter(Writer):
+class SrtWriter(Writer[Detections]):
     """SubRip. Many players draw simultaneous cues over each other, so a cue lists all actions of its moment."""
 
     suffixes = (".srt",)
@@ -36,7 +36,7 @@ class SrtWriter(Writer):
         write_unicode(paths[0], _subtitles(cues).to_string("srt", keep_ssa_tags=True))
 
 
-class VttWriter(Writer):
+class VttWriter(Writer[Detections]):
     """WebVTT, for HTML ``<track>``: a cue an interval; browsers stack simultaneous cues."""
 
     suffixes = (".vtt",)
@@ -47,7 +47,7 @@ class VttWriter(Writer):
         write_unicode(paths[0], _subtitles(cues).to_string("vtt", keep_ssa_tags=True))
 
 
-class AssWriter(Writer):
+class AssWriter(Writer[Detections]):
     """Advanced SubStation: an event an interval, a style (colour) a class; players stack simultaneous events."""
 
     suffixes = (".ass",)

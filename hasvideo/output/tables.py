@@ -6,14 +6,15 @@ import csv
 import io
 import json
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from hasvideo.output.base import WriteOptions, Writer, chronological, one_line, write_unicode
-from hasvideo.types import Detections, IntervalRule
+from hasvideo.types import Activation, Detections, IntervalRule, ThresholdMode
 
 
-class JsonWriter(Writer):
+class JsonWriter(Writer[Detections]):
     """ActivityNet submission JSON with one video; times in seconds, intervals by falling score."""
 
     suffixes = (".json",)
@@ -23,20 +24,30 @@ class JsonWriter(Writer):
         write_results_json([detections], paths[0])
 
 
-class CsvWriter(Writer):
+class CsvWriter(Writer[Detections]):
     """``video,start,end,label,score``: seconds to the millisecond, intervals by falling score."""
 
     suffixes = (".csv",)
 
     def write(self, detections: Detections, paths: Sequence[Path], options: WriteOptions) -> None:
         """Write ``<video>.csv``."""
-        text = io.StringIO()
-        rows = csv.writer(text, lineterminator="\n")
-        rows.writerow(["video", "start", "end", "label", "score"])
-        for i in detections.intervals:
-            row = [detections.video, f"{i.start:.3f}", f"{i.end:.3f}", i.label, f"{i.score:.6g}"]
-            rows.writerow([field.replace("\r", " ") for field in row])  # csv quotes a line feed only
-        write_unicode(paths[0], text.getvalue())
+        rows = [
+            [detections.video, f"{i.start:.3f}", f"{i.end:.3f}", i.label, f"{i.score:.6g}"]
+            for i in detections.intervals
+        ]
+        write_csv(paths[0], [["video", "start", "end", "label", "score"], *rows])
+
+
+def write_csv(path: Path, rows: Iterable[Sequence[str]]) -> None:
+    """Write rows of text, the header first.
+
+    Raises:
+        HasvideoError: the file cannot be written.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([field.replace("\r", " ") for field in row] for row in rows)  # csv quotes a line feed only
+    write_unicode(path, text.getvalue())
 
 
 def write_results_json(detections: Sequence[Detections], path: Path) -> None:
@@ -50,15 +61,29 @@ def write_results_json(detections: Sequence[Detections], path: Path) -> None:
         "results": {d.video: d.to_results() for d in detections},
         "external_data": {"details": "; ".join(dict.fromkeys(map(_provenance, detections)))},
     }
-    write_unicode(path, json.dumps(submission, ensure_ascii=False, indent=1, allow_nan=False, default=float) + "\n")
+    write_json(path, submission)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON; arrays' numbers may be in it.
+
+    Raises:
+        HasvideoError: the file cannot be written.
+    """
+    write_unicode(path, json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False, default=float) + "\n")
 
 
 def describe_rule(rule: IntervalRule) -> str:
     """The rule in words: ``threshold 0.5 of max, merge gap 1 s, min duration 0.5 s``."""
-    parts = [f"threshold {rule.threshold:g} of {'max' if rule.mode == 'max' else 'min..max'}"]
+    parts = [describe_threshold(rule.threshold, rule.mode)]
     parts += [f"merge gap {rule.merge_gap:g} s"] if rule.merge_gap else []
     parts += [f"min duration {rule.min_duration:g} s"] if rule.min_duration else []
     return ", ".join(parts)
+
+
+def describe_threshold(threshold: float, mode: ThresholdMode) -> str:
+    """``threshold 0.5 of max``, or ``of min..max``."""
+    return f"threshold {threshold:g} of {'max' if mode == 'max' else 'min..max'}"
 
 
 def table(detections: Detections) -> str:
@@ -69,13 +94,13 @@ def table(detections: Detections) -> str:
     """
     intervals = chronological(detections.intervals)
     if not intervals:
-        return _nothing_found(detections)
+        return nothing_found(detections.activations, "action")
     with_clock = max(i.end for i in intervals) >= 60
     rows = [["start", "end", *(["at"] if with_clock else []), "label", "score"]]
     for i in intervals:
         at = [f"{clock(i.start)}-{clock(i.end)}"] if with_clock else []
         rows.append([f"{i.start:.2f}", f"{i.end:.2f}", *at, one_line(i.label), f"{i.score:.3f}"])
-    return _aligned(rows, left=("at", "label"))
+    return aligned(rows, left=("at", "label"))
 
 
 def clock(seconds: float) -> str:
@@ -93,14 +118,16 @@ def display_width(text: str) -> int:
     )
 
 
-def _nothing_found(detections: Detections) -> str:
-    if not detections.activations:
-        return "no action found: no class is probable enough (--min-class-score lowers the bar)"
-    best = max(detections.activations, key=lambda a: a.score)
-    return f"no action found (closest class: {one_line(best.label)}, probability {best.score:.3f})"
+def nothing_found(activations: Sequence[Activation], what: str) -> str:
+    """That no ``what`` was found in a file, and which of the classes that were considered came closest."""
+    if not activations:
+        return f"no {what} found: no class is probable enough (--min-class-score lowers the bar)"
+    best = max(activations, key=lambda a: a.score)
+    return f"no {what} found (closest class: {one_line(best.label)}, probability {best.score:.3f})"
 
 
-def _aligned(rows: list[list[str]], left: Sequence[str]) -> str:
+def aligned(rows: Sequence[Sequence[str]], left: Sequence[str]) -> str:
+    """Rows of cells, the header first, as columns of plain text: those named in ``left`` begin at their left edge."""
     widths = [max(map(display_width, column)) for column in zip(*rows, strict=True)]
     is_left = [name in left for name in rows[0]]
     lines = []

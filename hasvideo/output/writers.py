@@ -1,4 +1,4 @@
-"""The registry of output formats, and the one call that writes a video's detections in any of them.
+"""The registries of output formats, and the one call that writes what was found in a video or an image.
 
 >>> write(detections, Path("out"), ["json", "html"])
 [PosixPath('out/clip.json'), PosixPath('out/clip.html')]
@@ -7,20 +7,22 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hasvideo.errors import HasvideoError, UsageError
-from hasvideo.output.base import Thumbnail, WriteOptions, Writer
+from hasvideo.output.base import Found, Thumbnail, WriteOptions, Writer
 from hasvideo.output.elan import ElanWriter
+from hasvideo.output.images import CocoWriter, ImageCsvWriter, ImageJsonWriter
 from hasvideo.output.labelstudio import LabelStudioWriter
+from hasvideo.output.overlay import OverlayWriter
 from hasvideo.output.page import HtmlWriter
 from hasvideo.output.plots import PngWriter
 from hasvideo.output.subtitles import AssWriter, SrtWriter, VttWriter
 from hasvideo.output.tables import CsvWriter, JsonWriter
-from hasvideo.types import Detections
+from hasvideo.types import Detections, ImageDetections
 
-FORMATS: dict[str, Writer] = {
+FORMATS: dict[str, Writer[Detections]] = {
     "json": JsonWriter(),
     "csv": CsvWriter(),
     "srt": SrtWriter(),
@@ -33,56 +35,65 @@ FORMATS: dict[str, Writer] = {
 }
 
 
-def resolve_formats(names: Sequence[str]) -> list[str]:
+IMAGE_FORMATS: dict[str, Writer[ImageDetections]] = {
+    "json": ImageJsonWriter(),
+    "csv": ImageCsvWriter(),
+    "coco": CocoWriter(),
+    "png": OverlayWriter(),
+}
+
+Registry = Mapping[str, Writer[Detections]] | Mapping[str, Writer[ImageDetections]]
+
+
+def resolve_formats(names: Sequence[str], registry: Registry = FORMATS) -> list[str]:
     """Names of known formats, each once, in the order asked for; ``all`` stands for every one.
 
     Args:
         names: format names in any case; one name may hold several, separated by commas.
+        registry: the formats to choose from: :data:`FORMATS` of videos or :data:`IMAGE_FORMATS`.
 
     Raises:
         UsageError: a name is not known, or there is none at all.
     """
     asked = [part for name in names for part in name.lower().replace(",", " ").split()]
     if not asked:
-        raise UsageError(f"no output format given; accepted: {', '.join(FORMATS)}, all")
+        raise UsageError(f"no output format given; accepted: {', '.join(registry)}, all")
     for name in asked:
-        if name != "all" and name not in FORMATS:
-            raise UsageError(_unknown_format(name))
-    return list(dict.fromkeys(known for name in asked for known in (FORMATS if name == "all" else [name])))
+        if name != "all" and name not in registry:
+            raise UsageError(_unknown_format(name, registry))
+    return list(dict.fromkeys(known for name in asked for known in (registry if name == "all" else [name])))
 
 
-def output_paths(video_id: str, folder: Path, formats: Sequence[str]) -> list[Path]:
-    """The files that :func:`write` makes for a video: ``<folder>/<video id><suffix>``, in the order of ``formats``.
+def output_paths(file_id: str, folder: Path, formats: Sequence[str], registry: Registry = FORMATS) -> list[Path]:
+    """The files that :func:`write` makes for a video or image: ``<folder>/<id><suffix>``, in the order of ``formats``.
 
     Raises:
         HasvideoError: the id cannot be part of a file name.
         UsageError: a format is not known.
     """
-    if Path(video_id).name != video_id or video_id in ("", "..") or "\0" in video_id:
-        raise HasvideoError(f"video id {video_id!r} cannot name an output file; it must not be a path")
-    return [
-        Path(folder) / (video_id + suffix) for name in resolve_formats(formats) for suffix in FORMATS[name].suffixes
-    ]
+    if Path(file_id).name != file_id or file_id in ("", "..") or "\0" in file_id:
+        raise HasvideoError(f"id {file_id!r} cannot name an output file; it must not be a path")
+    known = resolve_formats(formats, registry)
+    return [Path(folder) / (file_id + suffix) for name in known for suffix in registry[name].suffixes]
 
 
 def write(
-    detections: Detections,
+    detections: Detections | ImageDetections,
     folder: Path,
     formats: Sequence[str],
     *,
     thumbnails: Sequence[Thumbnail] = (),
     embed_video: bool = False,
     labelstudio_prefix: str | None = None,
+    classes: Sequence[str] = (),
 ) -> list[Path]:
-    """Write one video's detections in every format asked for; each file appears whole or not at all.
+    """Write what was found in one file in every format asked for; each file appears whole or not at all.
 
     Args:
-        detections: what was found in the video.
+        detections: what was found in the video, or image.
         folder: where the files go; made if it is not there.
-        formats: names as in :data:`FORMATS`, or ``all``.
-        thumbnails: frames for the plot's film strip: ``(seconds, uint8 (H, W, 3))``.
-        embed_video: put the video into the HTML page instead of linking it.
-        labelstudio_prefix: address of the folder that serves the videos to Label Studio; None for its local files.
+        formats: names as in :data:`FORMATS`, or :data:`IMAGE_FORMATS` for an image, or ``all``.
+        thumbnails, embed_video, labelstudio_prefix, classes: see :class:`hasvideo.output.base.WriteOptions`.
 
     Returns:
         The files, in the order of ``formats``.
@@ -91,16 +102,32 @@ def write(
         UsageError: a format is not known.
         HasvideoError: a file cannot be written.
     """
-    options = WriteOptions(thumbnails, embed_video, labelstudio_prefix)
+    options = WriteOptions(thumbnails, embed_video, labelstudio_prefix, classes)
+    if isinstance(detections, ImageDetections):
+        return _write(detections, detections.image, folder, formats, IMAGE_FORMATS, options)
+    return _write(detections, detections.video, folder, formats, FORMATS, options)
+
+
+def _write(
+    detections: Found,
+    file_id: str,
+    folder: Path,
+    formats: Sequence[str],
+    registry: Mapping[str, Writer[Found]],
+    options: WriteOptions,
+) -> list[Path]:
     written: list[Path] = []
-    for name in resolve_formats(formats):
-        paths = output_paths(detections.video, folder, [name])
-        FORMATS[name].write(detections, paths, options)
+    for name in resolve_formats(formats, registry):
+        paths = output_paths(file_id, folder, [name], registry)
+        registry[name].write(detections, paths, options)
         written += paths
     return written
 
 
-def _unknown_format(name: str) -> str:
-    close = difflib.get_close_matches(name, [*FORMATS, "all"], n=1)
+def _unknown_format(name: str, registry: Registry) -> str:
+    if name in FORMATS or name in IMAGE_FORMATS:
+        kinds = ("videos", "images") if name in FORMATS else ("images", "videos")
+        return f"output format {name!r} is for {kinds[0]}; accepted for {kinds[1]}: {', '.join(registry)}, all"
+    close = difflib.get_close_matches(name, [*registry, "all"], n=1)
     hint = f"did you mean {close[0]}? " if close else ""
-    return f"unknown output format {name!r}; {hint}accepted: {', '.join(FORMATS)}, all"
+    return f"unknown output format {name!r}; {hint}accepted: {', '.join(registry)}, all"

@@ -1,0 +1,97 @@
+"""Boxes in images as text: the table on standard output, CSV, JSON of our own, and COCO's results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hasvideo.errors import HasvideoError
+from hasvideo.output.base import WriteOptions, Writer, one_line
+from hasvideo.output.tables import aligned, nothing_found, write_csv, write_json
+from hasvideo.types import Box, ImageDetections
+
+VERSION = "hasvideo 1"
+COCO_SUFFIX = ".coco.json"
+
+
+class ImageJsonWriter(Writer[ImageDetections]):
+    """One image's size, classes and boxes, see docs/formats.md."""
+
+    suffixes = (".json",)
+
+    def write(self, detections: ImageDetections, paths: Sequence[Path], options: WriteOptions) -> None:
+        """Write ``<image>.json``."""
+        write_image_results([detections], paths[0])
+
+
+class ImageCsvWriter(Writer[ImageDetections]):
+    """``image,label,xmin,ymin,xmax,ymax,score``: corners in pixels, boxes by falling score."""
+
+    suffixes = (".csv",)
+
+    def write(self, detections: ImageDetections, paths: Sequence[Path], options: WriteOptions) -> None:
+        """Write ``<image>.csv``."""
+        rows = [
+            [detections.image, box.label, *(f"{x:g}" for x in box.corners), f"{box.score:.6g}"]
+            for box in detections.boxes
+        ]
+        write_csv(paths[0], [["image", "label", "xmin", "ymin", "xmax", "ymax", "score"], *rows])
+
+
+class CocoWriter(Writer[ImageDetections]):
+    """COCO's results format; the number of a category is the place of the class in the model, from 1."""
+
+    suffixes = (COCO_SUFFIX,)
+
+    def write(self, detections: ImageDetections, paths: Sequence[Path], options: WriteOptions) -> None:
+        """Write ``<image>.coco.json``."""
+        write_image_results([detections], paths[0], options.classes)
+
+
+def write_image_results(detections: Sequence[ImageDetections], path: Path, classes: Sequence[str] = ()) -> None:
+    """Write any number of images' boxes as one JSON file: COCO's results if its name ends so, else our own format.
+
+    Args:
+        detections: what was found.
+        path: the file; ``.coco.json`` at its end asks for COCO's results.
+        classes: the model's classes in their order; COCO's numbers follow it.
+
+    Raises:
+        HasvideoError: the file cannot be written, or a label is none of the classes.
+    """
+    if path.name.lower().endswith(COCO_SUFFIX):
+        numbers = {label: number for number, label in enumerate(classes, start=1)}
+        write_json(path, [_coco_result(d.image, box, numbers) for d in detections for box in d.boxes])
+    else:
+        write_json(path, {"version": VERSION, "results": {d.image: _entry(d) for d in detections}})
+
+
+def image_table(detections: ImageDetections) -> str:
+    """The boxes by falling score as aligned plain text: label, score, corners in pixels."""
+    if not detections.boxes:
+        return nothing_found(detections.activations, "object")
+    rows = [["label", "score", "xmin", "ymin", "xmax", "ymax"]]
+    rows += [[one_line(b.label), f"{b.score:.3f}", *(f"{x:g}" for x in b.corners)] for b in detections.boxes]
+    return aligned(rows, left=("label",))
+
+
+def _entry(detections: ImageDetections) -> dict[str, Any]:
+    return {
+        "width": detections.info.width,
+        "height": detections.info.height,
+        "classes": [{"label": a.label, "score": a.score} for a in detections.activations],
+        "boxes": [{"label": b.label, "score": b.score, "box": list(b.corners)} for b in detections.boxes],
+    }
+
+
+def _coco_result(image: str, box: Box, numbers: dict[str, int]) -> dict[str, Any]:
+    if box.label not in numbers:
+        raise HasvideoError(f"COCO's results number the model's classes, of which {box.label!r} is none: give classes")
+    return {
+        "image_id": image,
+        "category_id": numbers[box.label],
+        "category": box.label,
+        "bbox": [box.xmin, box.ymin, box.xmax - box.xmin, box.ymax - box.ymin],
+        "score": box.score,
+    }

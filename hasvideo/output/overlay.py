@@ -1,0 +1,183 @@
+"""The picture of an image's boxes: for each class its activation as a heat map, what was found, and what is known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hasvideo.inputs import OVERLAY_SUFFIX
+from hasvideo.output.base import WriteOptions, Writer
+from hasvideo.output.palette import OKABE_ITO
+from hasvideo.output.plots import save_figure, write_line
+from hasvideo.output.tables import describe_threshold, nothing_found
+from hasvideo.types import Activation, Box, ImageDetections, ImageInfo
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MAX_PANELS = 12
+"""Classes in one picture; the picture says how many it leaves out beyond that."""
+
+HEAT = "viridis"
+"""Perceptually uniform, and read alike by colour-blind people."""
+
+_DPI = 150
+_ALONE, _PANEL = 5.0, 3.6  # inches of the image's longer side, in one panel and in several
+_NARROWEST, _COLUMNS = 3.2, 3  # inches of a panel's width, which a title needs; panels in a row
+_SIDE, _HEADER, _TITLE, _GAP = 0.3, 0.85, 0.4, 0.3  # inches
+_INK, _MUTED, _FOUND, _KNOWN = "#1f2328", "#5b626a", OKABE_ITO[1], "#FFFFFF"
+_TAG = 0.25  # inches that a box's score and label need above it
+_VEIL = (0.1, 0.65)  # opacity of the heat map where the activation is lowest, and highest
+
+
+class OverlayWriter(Writer[ImageDetections]):
+    """The image with the class activation map and the boxes over it, a panel a class."""
+
+    suffixes = (OVERLAY_SUFFIX,)
+
+    def write(self, detections: ImageDetections, paths: Sequence[Path], options: WriteOptions) -> None:
+        """Write ``<image>.cam.png``."""
+        plot_image(detections, paths[0])
+
+
+def plot_image(detections: ImageDetections, path: Path) -> None:
+    """Draw the activations and boxes over the image into a file; its suffix says the format (png, svg, pdf).
+
+    Small images are scaled up and large ones down, so that lines and text are the same size in every picture. Found
+    boxes are solid, known ones dashed; a thin line runs where the threshold cuts the activation.
+
+    Args:
+        detections: what was found in the image; its pixels are read from its file.
+        path: where the picture goes.
+
+    Raises:
+        UsageError: the suffix is none of the above.
+        HasvideoError: the image cannot be read, or the file not written.
+    """
+    from hasvideo.image.read import read_image
+
+    pixels, _ = read_image(detections.info.path)
+    save_figure(path, lambda: draw_image(detections, pixels), _DPI)
+
+
+def draw_image(detections: ImageDetections, pixels: np.ndarray) -> Figure:
+    """The picture of :func:`plot_image` as a matplotlib figure, to show in a notebook or change.
+
+    Args:
+        detections: what was found in the image.
+        pixels: the image, uint8 ``(H, W, 3)``.
+    """
+    from matplotlib.figure import Figure
+
+    shown: Sequence[Activation | None] = detections.activations[:MAX_PANELS] or [None]
+    columns = min(len(shown), _COLUMNS)
+    side = _ALONE if len(shown) == 1 else _PANEL
+    height, width = (side * pixels_along / max(pixels.shape[:2]) for pixels_along in pixels.shape[:2])
+    cell = max(width, _NARROWEST) + _GAP, _TITLE + height + _GAP
+    total = max(columns * cell[0] - _GAP, _ALONE) + 2 * _SIDE, _HEADER + math.ceil(len(shown) / columns) * cell[1]
+    figure = Figure(figsize=total, dpi=_DPI, facecolor="white")
+    _draw_header(figure, detections, len(detections.activations) - len(shown))
+    image = _resized(pixels, round(width * _DPI), round(height * _DPI))
+    for index, activation in enumerate(shown):
+        row, column = divmod(index, columns)
+        left, bottom = _SIDE + column * cell[0], total[1] - _HEADER - row * cell[1] - _TITLE - height
+        axes = figure.add_axes((left / total[0], bottom / total[1], width / total[0], height / total[1]))
+        caption = "probability " if index == 0 else ""
+        _draw_title(axes, activation, cell[0] - _GAP, caption)
+        _draw_panel(axes, detections, activation, image)
+    return figure
+
+
+def _draw_header(figure: Figure, detections: ImageDetections, left_out: int) -> None:
+    width, total = figure.get_size_inches()
+    left, inches = _SIDE / width, width - 2 * _SIDE
+    rule, found = detections.rule, len(detections.boxes)
+    facts = [f"{found} box{'' if found == 1 else 'es'}", describe_threshold(rule.threshold, rule.mode)]
+    if detections.truth:
+        facts.append(f"dashed: known, {', '.join(dict.fromkeys(box.label for box in detections.truth))}")
+    if left_out > 0:
+        facts.append(f"{left_out} more classes not shown")
+    title = {"size": 16, "weight": "bold", "color": _INK}
+    write_line(figure, left, 1 - 0.40 / total, detections.image, int(inches * 6), **title)
+    write_line(figure, left, 1 - 0.68 / total, " · ".join(facts), int(inches * 11), size=11, color=_MUTED)
+
+
+def _draw_title(axes: Axes, activation: Activation | None, inches: float, caption: str) -> None:
+    """Class and probability above a panel ``inches`` wide, which an image may be narrower than."""
+    panel = axes.get_window_extent()
+    above = 1 + 0.06 * _DPI / panel.height
+    style = {"transform": axes.transAxes, "va": "bottom", "size": 12}
+    score = "" if activation is None else f"{caption}{activation.score:.2f}"
+    name = nothing_found((), "object").partition(":")[0] if activation is None else activation.label
+    write_line(axes, 0, above, name, int(inches * 9) - len(score), weight="bold", color=_INK, **style)
+    write_line(axes, inches * _DPI / panel.width, above, score, 30, ha="right", color=_MUTED, **style)
+
+
+def _draw_panel(axes: Axes, detections: ImageDetections, activation: Activation | None, image: np.ndarray) -> None:
+    """One class over the image, whose pixels fill the axes; the axes' units are pixels of the image's file."""
+    info = detections.info
+    axes.set_axis_off()
+    axes.imshow(image, extent=(0, info.width, info.height, 0), aspect="auto", interpolation="nearest")
+    if activation is not None:
+        _draw_heat(axes, activation, detections, image.shape[1], image.shape[0])
+    axes.set(xlim=(0, info.width), ylim=(info.height, 0))
+    for box in detections.truth:
+        _draw_box(axes, box, edgecolor=_KNOWN, linestyle=(0, (4, 3)), linewidth=2.0)
+    for box in detections.boxes:
+        if activation is not None and box.label == activation.label:
+            _draw_box(axes, box, edgecolor=_FOUND, linewidth=2.5)
+            _draw_tag(axes, box, info)
+
+
+def _draw_heat(axes: Axes, activation: Activation, detections: ImageDetections, width: int, height: int) -> None:
+    """The activation, from 0 (or its minimum, if the threshold goes by it) to its maximum, and where it is cut."""
+    import matplotlib
+
+    from hasvideo.extents import cut_value, scale_map
+
+    rule = detections.rule
+    cam = scale_map(activation.cam, width, height)
+    low, high = float(cam.min()) if rule.mode == "minmax" else 0.0, float(cam.max())
+    if high <= low:
+        return
+    share = np.clip((cam - low) / (high - low), 0, 1)
+    heat = matplotlib.colormaps[HEAT](share)
+    heat[..., 3] = _VEIL[0] + share * (_VEIL[1] - _VEIL[0])
+    extent = (0, detections.info.width, detections.info.height, 0)
+    axes.imshow(heat, extent=extent, aspect="auto", interpolation="nearest")
+    cut = (cut_value(cam, rule.threshold, rule.mode) - low) / (high - low)
+    if share.min() < cut:
+        axes.contour(share, levels=[cut], origin="upper", extent=extent, colors="white", linewidths=0.8, alpha=0.9)
+
+
+def _draw_box(axes: Axes, box: Box, **style: Any) -> None:
+    """A rectangle with a dark rim, so that it is seen on any ground."""
+    from matplotlib.patches import Rectangle
+    from matplotlib.patheffects import withStroke
+
+    rim = [withStroke(linewidth=style["linewidth"] + 2, foreground="black", alpha=0.6)]
+    size = box.xmax - box.xmin, box.ymax - box.ymin
+    axes.add_patch(Rectangle((box.xmin, box.ymin), *size, fill=False, clip_on=False, path_effects=rim, **style))
+
+
+def _draw_tag(axes: Axes, box: Box, info: ImageInfo) -> None:
+    """Score and label at the upper corner of the box that has more room beside it; above the box where it fits."""
+    panel = axes.get_window_extent()
+    leftwards = box.xmin + box.xmax > info.width
+    x, room = (box.xmax, box.xmax) if leftwards else (box.xmin, info.width - box.xmin)
+    above = box.ymin / info.height * panel.height > _TAG * _DPI
+    columns = max(int(room / info.width * panel.width / _DPI * 11), 8)
+    align = {"ha": "right" if leftwards else "left", "va": "bottom" if above else "top"}
+    ground = {"facecolor": _FOUND, "edgecolor": "none", "pad": 2.5}
+    write_line(axes, x, box.ymin, f"{box.score:.2f} {box.label}", columns, size=11, color="white", bbox=ground, **align)
+
+
+def _resized(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(pixels).resize((max(width, 1), max(height, 1)), Image.Resampling.BICUBIC))
