@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hasvideo.evaluate import evaluate as evaluate
     from hasvideo.localize import localize as localize
+    from hasvideo.types import Box as Box
     from hasvideo.types import Detections as Detections
+    from hasvideo.types import ImageDetections as ImageDetections
     from hasvideo.types import Interval as Interval
     from hasvideo.types import TimeGrid as TimeGrid
     from hasvideo.types import VideoInfo as VideoInfo
@@ -22,12 +24,14 @@ __version__ = "0.1.0"
 _HOME = {
     "evaluate": "hasvideo.evaluate",
     "localize": "hasvideo.localize",
+    "Box": "hasvideo.types",
     "Detections": "hasvideo.types",
+    "ImageDetections": "hasvideo.types",
     "Interval": "hasvideo.types",
     "TimeGrid": "hasvideo.types",
     "VideoInfo": "hasvideo.types",
 }
-__all__ = ["Detections", "Interval", "TimeGrid", "VideoInfo", "evaluate", "localize"]
+__all__ = ["Box", "Detections", "ImageDetections", "Interval", "TimeGrid", "VideoInfo", "evaluate", "localize"]
 
 
 def __getattr__(name: str) -> Any:

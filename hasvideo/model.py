@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from hasvideo.checkpoint import read_checkpoint, write_checkpoint
+from hasvideo.checkpoint import checkpoint_kind, read_checkpoint, write_checkpoint
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.networks.temporal import TemporalNetwork
 from hasvideo.recipe import TemporalConfig
@@ -141,15 +141,27 @@ def load_model(name: str | Path) -> Model:
         UsageError: neither a built-in model nor a file.
         HasvideoError: the weights cannot be had, or the file is not a checkpoint.
     """
-    if str(name) == KINETICS400:
-        return kinetics400()
+    return kinetics400() if str(name) == KINETICS400 else load_checkpoint(_checkpoint_path(name))
+
+
+def model_kind(name: str | Path) -> str:
+    """What a model is for, see :func:`hasvideo.checkpoint.checkpoint_kind`; it may be one for images too.
+
+    Raises:
+        UsageError: neither a built-in model nor a file.
+        HasvideoError: the file is not a checkpoint.
+    """
+    return KIND if str(name) == KINETICS400 else checkpoint_kind(_checkpoint_path(name))
+
+
+def _checkpoint_path(name: str | Path) -> Path:
     try:
         exists = Path(name).exists()
     except OSError as error:
         raise UsageError(f"cannot look at the model {name}: {error.strerror}") from error
     if not exists:
         raise UsageError(f"unknown model {str(name)!r}: neither {KINETICS400} nor a checkpoint file")
-    return load_checkpoint(Path(name))
+    return Path(name)
 
 
 def kinetics400() -> Model:

@@ -256,7 +256,7 @@ def test_classes_are_listed(model, capsys):
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    ([], "no videos given"),
+    ([], "no videos or images given"),
     (["{clip}", "-f", "jsn"], "did you mean json"),
     (["{clip}", "--classes", "gren"], "did you mean 'green'"),
     (["{clip}", "--top-k", "many"], "top_k"),

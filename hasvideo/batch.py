@@ -1,0 +1,262 @@
+"""The localize command at work: one file after the other, where a failing one does not stop the rest."""
+
+from __future__ import annotations
+
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Generic
+
+import numpy as np
+from tqdm import tqdm
+
+from hasvideo.choice import Choice, check_options, split_classes
+from hasvideo.errors import HasvideoError, UsageError
+from hasvideo.files import check_writable
+from hasvideo.image.localizer import ImageLocalizer
+from hasvideo.inputs import IMAGE, VIDEO, Medium, find_files
+from hasvideo.output.base import Found
+from hasvideo.output.images import image_table, write_image_results
+from hasvideo.output.tables import table, write_results_json
+from hasvideo.output.writers import FORMATS, IMAGE_FORMATS, Registry, output_paths, resolve_formats, write
+from hasvideo.progress import FilmStrip, VideoProgress
+from hasvideo.types import Box, Detections, ImageDetections
+from hasvideo.video.decode import check_request
+from hasvideo.video.localizer import Localizer
+
+if TYPE_CHECKING:
+    from hasvideo.commands import Namespace
+    from hasvideo.datasets.imagenet import ImageTruth
+    from hasvideo.types import ImageInfo, VideoInfo
+
+
+class Batch(ABC, Generic[Found]):
+    """One run of the command over all of its inputs.
+
+    Args:
+        options: those of the command line.
+
+    Raises:
+        UsageError: options contradict each other or the model, or there are no inputs.
+    """
+
+    medium: ClassVar[Medium]
+    registry: ClassVar[Registry]
+
+    def __init__(self, options: Namespace) -> None:
+        words: list[str] = [options.format] if isinstance(options.format, str) else options.format
+        names = [word for word in words if not _is_input(word)]
+        inputs = [*options.inputs, *(word for word in words if _is_input(word))]
+        if not inputs:
+            raise UsageError("no videos or images given (hasvideo localize video.mp4; --help shows the options)")
+        self.options = options
+        self.folder: Path = options.output or Path()
+        self.inputs = find_files(inputs, self.medium, options.recursive, self.medium.why_not(options.model))
+        self.formats: list[str] = []
+        if self.inputs.files:
+            self.formats = resolve_formats(names, self.registry) if names else []
+            self._check()
+        self.choice = Choice(**{f.name: options[f.name] for f in fields(Choice) if f.name != "classes"})
+        self.failures: list[HasvideoError] = []
+        self.done: list[Found] = []
+
+    def run(self) -> int:
+        """Localize; 0 if it worked for every file, else 2 if nothing but wrong usage was in the way, else 1."""
+        for argument, error in self.inputs.missing:
+            self._failed(argument, error)
+        if self.inputs.left_out:
+            what = f"left out {self.inputs.left_out} {self.medium.other.many}"
+            _say(f"hasvideo: warning: {what}: {self.medium.why_not(self.options.model)}", error=True)
+        todo = {file_id: path for file_id, path in self.inputs.files.items() if not self._skipped(file_id, path)}
+        if todo:
+            self._localize_all(todo)
+        if not self.failures:
+            return 0
+        return 2 if not self.done and all(isinstance(e, UsageError) for e in self.failures) else 1
+
+    @abstractmethod
+    def _load(self, files: dict[str, Path]) -> Sequence[str]:
+        """Load what all the files need; the model's classes."""
+
+    @abstractmethod
+    def _localize(self, file_id: str, path: Path, position: str) -> tuple[Found, list[Path]]:
+        """What is found in a file, and the files that were written."""
+
+    @abstractmethod
+    def _describe(self, found: Found) -> str:
+        """What goes to standard output, after the file's path."""
+
+    @abstractmethod
+    def _write_results(self, path: Path) -> None:
+        """Write what was found in all files."""
+
+    def _check(self) -> None:
+        options = self.options
+        check_options(vars(options), self.medium, options.model)
+        if options.skip_existing and (options.results or not self.formats):
+            raise UsageError("--skip-existing goes by the files of --format and leaves holes in --results: "
+                             "give --format and not --results")  # fmt: skip
+        if options.output is not None and not self.formats:
+            raise UsageError("--output names the folder of the files of --format: say which, such as -f json")
+
+    def _localize_all(self, files: dict[str, Path]) -> None:
+        options = self.options
+        if self.formats:
+            check_writable(self.folder)
+        if options.results:
+            check_writable(options.results.parent)
+        known = self._load(files)
+        self.choice = replace(self.choice, classes=split_classes(options.classes, known, options.model))
+        try:
+            for number, (file_id, path) in enumerate(self._progress(files), start=1):
+                self._try(file_id, path, f"[{number}/{len(files)}] " if len(files) > 1 else "")
+        finally:  # an interrupted batch keeps what it found
+            if options.results and self.done:
+                self._write_results(options.results)
+
+    def _progress(self, files: dict[str, Path]) -> Iterable[tuple[str, Path]]:
+        return files.items()
+
+    def _try(self, file_id: str, path: Path, position: str) -> None:
+        try:
+            found, written = self._localize(file_id, path, position)
+        except HasvideoError as error:
+            self._failed(str(path), error)
+        except (RuntimeError, ValueError, MemoryError) as error:  # of a library: the other files must not pay for it
+            self._failed(str(path), HasvideoError(f"unexpected {type(error).__name__}: {error}"))
+        else:
+            _say(f"{path}  {self._describe(found)}\n")
+            for file in written:
+                _say(f"wrote {file}", error=True)
+            self.done.append(_without_maps(found))
+
+    def _skipped(self, file_id: str, path: Path) -> bool:
+        if not self.options.skip_existing:
+            return False
+        files = output_paths(file_id, self.folder, self.formats, self.registry)
+        if not all(file.exists() for file in files):
+            return False
+        _say(f"skipped {path}: {', '.join(map(str, files))} there already", error=True)
+        return True
+
+    def _failed(self, what: str, error: HasvideoError) -> None:
+        message = " ".join(str(error).split())
+        self.failures.append(error)
+        _say(f"hasvideo: error: {message if what in message else f'{what}: {message}'}", error=True)
+
+
+class VideoBatch(Batch[Detections]):
+    """Actions in videos."""
+
+    medium, registry = VIDEO, FORMATS
+
+    def _check(self) -> None:
+        super()._check()
+        if self.options.embed_video and "html" not in self.formats:
+            raise UsageError("--embed-video is for the page: add -f html")
+        check_request(self.options.decoder, None, None, self.options.start, self.options.end)
+
+    def _load(self, files: dict[str, Path]) -> Sequence[str]:
+        options = self.options
+        self.localizer = Localizer(options.model, options.decoder, options.engine, options.device)
+        self.choice.rule(self.localizer.model.rule)
+        return self.localizer.model.classes
+
+    def _localize(self, file_id: str, path: Path, position: str) -> tuple[Detections, list[Path]]:
+        options = self.options
+        strip = FilmStrip()
+        with VideoProgress(f"{position}{path.name}", options.start, options.end, options.quiet) as progress:
+
+            def watch(info: VideoInfo, time: float, frames: np.ndarray) -> None:
+                progress(info, time, frames)
+                strip(info, time, frames)
+
+            found = self.localizer(path, self.choice, start=options.start, end=options.end, video=file_id, watch=watch)
+        files: list[Path] = []
+        if self.formats:
+            files = write(found, self.folder, self.formats, thumbnails=strip.frames, embed_video=options.embed_video)
+        return found, files
+
+    def _describe(self, found: Detections) -> str:
+        return f"({found.info.duration:.2f} s)\n{table(found)}"
+
+    def _write_results(self, path: Path) -> None:
+        write_results_json(self.done, path)
+
+
+class ImageBatch(Batch[ImageDetections]):
+    """Objects in images."""
+
+    medium, registry = IMAGE, IMAGE_FORMATS
+
+    def _check(self) -> None:
+        super()._check()
+        if self.options.ground_truth and "png" not in self.formats:
+            raise UsageError("--ground-truth is drawn into the picture: add -f png")
+
+    def _load(self, files: dict[str, Path]) -> Sequence[str]:
+        self.truth = _read_truth(self.options.ground_truth, files) if self.options.ground_truth else {}
+        self.localizer = ImageLocalizer(self.options.model, self.options.device)
+        self.choice.rule(self.localizer.model.rule)
+        return self.localizer.model.classes
+
+    def _progress(self, files: dict[str, Path]) -> Iterable[tuple[str, Path]]:
+        quiet = self.options.quiet or len(files) == 1
+        return tqdm(files.items(), desc="images", unit="image", file=sys.stderr, disable=quiet, leave=False)
+
+    def _localize(self, file_id: str, path: Path, position: str) -> tuple[ImageDetections, list[Path]]:
+        found = self.localizer(path, self.choice, image=file_id)
+        found = replace(found, truth=self._known_boxes(path, found.info))
+        classes = self.localizer.model.classes
+        return found, write(found, self.folder, self.formats, classes=classes) if self.formats else []
+
+    def _known_boxes(self, path: Path, info: ImageInfo) -> tuple[Box, ...]:
+        known = self.truth.get(path.stem)
+        if known is None:
+            return ()
+        if known.width and (known.width, known.height) != (info.width, info.height):
+            sizes = f"{known.width} x {known.height} pixels, the image has {info.width} x {info.height}"
+            _say(f"hasvideo: warning: boxes of {path} are not drawn: they are for {sizes}", error=True)
+            return ()
+        return known.boxes
+
+    def _describe(self, found: ImageDetections) -> str:
+        return f"({found.info.width} x {found.info.height})\n{image_table(found)}"
+
+    def _write_results(self, path: Path) -> None:
+        write_image_results(self.done, path, self.localizer.model.classes)
+
+
+def _read_truth(path: Path, files: dict[str, Path]) -> dict[str, ImageTruth]:
+    """Known boxes by image, with the classes' names where the synsets' names lie above them."""
+    from hasvideo.datasets.imagenet import MAPPING, read_mapping, read_truth
+
+    truth = read_truth(path, [])
+    if not any(file.stem in truth for file in files.values()):
+        raise UsageError(f"--ground-truth {path} knows none of the images, such as {next(iter(files.values())).stem}")
+    root = next((folder for folder in (path, *path.absolute().parents) if (folder / MAPPING).is_file()), None)
+    names = read_mapping(root) if root else {}
+    return {
+        image: replace(known, boxes=tuple(replace(b, label=names.get(b.label, b.label)) for b in known.boxes))
+        for image, known in truth.items()
+    }
+
+
+def _without_maps(found: Found) -> Found:
+    """For results of many files; the maps would fill the memory."""
+    return replace(found, activations=tuple(replace(a, cam=np.zeros(0, np.float32)) for a in found.activations))
+
+
+def _say(text: str, error: bool = False) -> None:
+    """Print a line above the progress bar, if there is one."""
+    stream = sys.stderr if error else sys.stdout
+    with tqdm.external_write_mode(file=stream):
+        print(text, file=stream, flush=True)
+
+
+def _is_input(word: str) -> bool:
+    """Tell files from formats: ``-f json clip.mp4`` hands both to the option."""
+    known = word.lower() in FORMATS or word.lower() in IMAGE_FORMATS
+    return not known and (Path(word).exists() or bool(Path(word).suffix))

@@ -1,0 +1,156 @@
+"""Which classes are localized in a file, and how: what the localizers of videos and of images are asked."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from hasvideo.errors import UsageError
+from hasvideo.types import Activation, ThresholdMode
+
+if TYPE_CHECKING:
+    from hasvideo.extents import Rule
+    from hasvideo.inputs import Medium
+
+TOP_K = 5
+NMS_TIOU = 0.5
+
+_ONLY_FOR: Mapping[str, Mapping[str, Any]] = {
+    "videos": {"start": None, "end": None, "merge_gap": None, "min_duration": None, "nms_tiou": NMS_TIOU}
+    | {"decoder": "decord", "engine": "auto", "embed_video": False},
+    "images": {"every_box": False, "ground_truth": None},
+}
+"""Options, with their defaults, that have a meaning for one medium only."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which classes are localized, and how; None leaves it to the model.
+
+    Attributes:
+        classes: names; these and no others, however improbable. Empty: the most probable ones.
+        top_k: at most so many of the most probable classes.
+        min_class_score: probability that the file shows the class at all, 0..1, from which a class is localized.
+        threshold, threshold_mode: see :class:`hasvideo.types.IntervalRule` and :class:`hasvideo.types.BoxRule`.
+        merge_gap, min_duration: of videos, see :class:`hasvideo.types.IntervalRule`.
+        nms_tiou: of videos: intervals of one class that overlap a better one by more than this tIoU are dropped.
+        every_box: of images, see ``every`` of :class:`hasvideo.types.BoxRule`.
+
+    Raises:
+        UsageError: a value is out of its range.
+    """
+
+    classes: tuple[str, ...] = ()
+    top_k: int = TOP_K
+    min_class_score: float | None = None
+    threshold: float | None = None
+    threshold_mode: ThresholdMode | None = None
+    merge_gap: float | None = None
+    min_duration: float | None = None
+    nms_tiou: float = NMS_TIOU
+    every_box: bool = False
+
+    def __post_init__(self) -> None:
+        if self.top_k < 1:
+            raise UsageError(f"top-k is a number of classes from 1, got {self.top_k}")
+        for name, value in (("min-class-score", self.min_class_score), ("nms-tiou", self.nms_tiou)):
+            if value is not None and not 0 <= value <= 1:
+                raise UsageError(f"{name} is a number from 0 to 1, got {value}")
+
+    def rule(self, default: Rule) -> Rule:
+        """The model's rule with what was chosen otherwise.
+
+        Raises:
+            UsageError: a value is out of its range.
+        """
+        from hasvideo.extents import check_rule
+
+        wishes = {
+            "threshold": self.threshold,
+            "mode": self.threshold_mode,
+            "merge_gap": self.merge_gap,
+            "min_duration": self.min_duration,
+            "every": self.every_box or None,
+        }
+        known = {k: v for k, v in wishes.items() if v is not None and hasattr(default, k)}
+        return check_rule(replace(default, **known))  # type: ignore[arg-type]
+
+    def select(self, activations: Sequence[Activation], default_score: float) -> tuple[Activation, ...]:
+        """Those of the chosen classes, in their order.
+
+        Args:
+            activations: of every class of the model, by falling score.
+            default_score: probability from which a class is localized where none was chosen.
+        """
+        if self.classes:
+            return tuple(a for a in activations if a.label in self.classes)
+        least = default_score if self.min_class_score is None else self.min_class_score
+        return tuple(a for a in activations[: self.top_k] if a.score >= least)
+
+
+def resolve_classes(names: Sequence[str], known: Sequence[str], model: str) -> tuple[str, ...]:
+    """The model's spelling of class names given in any case.
+
+    Of a class called by several names, as ImageNet's ``tench, Tinca tinca``, the first one will do where no other
+    class has it.
+
+    Args:
+        names: as given.
+        known: the model's classes.
+        model: its name, for the message.
+
+    Raises:
+        UsageError: the model does not know a name; the nearest ones are suggested.
+    """
+    spellings = _spellings(known)
+    for name in names:
+        if name.casefold() not in spellings:
+            close = [spellings[c] for c in difflib.get_close_matches(name.casefold(), spellings, n=3)]
+            close = list(dict.fromkeys(close))
+            hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"it knows {len(known)} classes"
+            raise UsageError(f"model {model} has no class {name!r}; {hint} (--list-classes shows all)")
+    return tuple(spellings[name.casefold()] for name in names)
+
+
+def split_classes(text: str | Sequence[str] | None, known: Sequence[str], model: str) -> tuple[str, ...]:
+    """Class names: a list of them, one name that may hold a comma itself, or several separated by commas.
+
+    Raises:
+        UsageError: there is none among them, or the model does not know one.
+    """
+    if text is None:
+        return ()
+    if isinstance(text, str):
+        text = [text] if text.strip().casefold() in _spellings(known) else text.split(",")
+    names = [name.strip() for name in text if name.strip()]
+    if not names:
+        raise UsageError("--classes is empty; leave it out for the most probable classes")
+    return resolve_classes(names, known, model)
+
+
+def check_options(options: Mapping[str, Any], medium: Medium, model: str) -> None:
+    """Refuse what was asked for and has no meaning for the medium.
+
+    Args:
+        options: by name; those that are not for one medium only don't matter.
+        medium: what the model is for.
+        model: its name, for the message.
+
+    Raises:
+        UsageError: an option for the other medium is not at its default.
+    """
+    defaults = _ONLY_FOR[medium.other.many]
+    given = [f"--{name.replace('_', '-')}" for name, value in defaults.items() if options.get(name, value) != value]
+    if given:
+        verb = "is" if len(given) == 1 else "are"
+        raise UsageError(f"{' '.join(given)} {verb} for {medium.other.many}; {medium.why_not(model)}")
+
+
+def _spellings(known: Sequence[str]) -> dict[str, str]:
+    first = [name.partition(",")[0].casefold() for name in known]
+    counts = Counter(first)
+    short = {spelling: name for spelling, name in zip(first, known, strict=True) if counts[spelling] == 1}
+    return short | {name.casefold(): name for name in known}

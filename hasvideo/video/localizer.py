@@ -1,0 +1,85 @@
+"""Localize actions in videos with a model that is loaded once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hasvideo.choice import Choice, resolve_classes
+from hasvideo.errors import HasvideoError
+from hasvideo.types import Detections
+
+if TYPE_CHECKING:
+    from hasvideo.model import Model
+    from hasvideo.video.extraction import FrameWatcher
+
+
+class Localizer:
+    """A model and its feature extractor, loaded once for many videos.
+
+    Args:
+        model: ``kinetics400``, the path of a checkpoint, or a :class:`hasvideo.model.Model`.
+        decoder: ``decord``, ``torchcodec`` or ``pyav``.
+        engine: ``auto``, ``torch`` or ``openvino``.
+        device: ``cpu`` or a torch device such as ``cuda``.
+
+    Raises:
+        UsageError: an unknown model, decoder, engine or device.
+        HasvideoError: weights cannot be had, or the checkpoint is not one or wants other weights.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | Model = "kinetics400",
+        decoder: str = "decord",
+        engine: str = "auto",
+        device: str = "cpu",
+    ) -> None:
+        from hasvideo.model import load_model
+        from hasvideo.video.decode import check_request
+        from hasvideo.video.engine import resolve_engine
+        from hasvideo.video.extractors import load_extractor
+
+        check_request(decoder, None, None, None, None)
+        resolve_engine(engine, device)
+        self.model = load_model(model) if isinstance(model, str | Path) else model
+        self.decoder = decoder
+        self.extractor = load_extractor(self.model.extractor, engine, device)
+        found, wanted = self.extractor.weights_sha256, self.model.weights_sha256
+        if wanted and found != wanted:
+            raise HasvideoError(
+                f"model {self.model.name} was trained on features of {self.model.extractor} with weights "
+                f"{wanted[:12]}, here they are {found[:12]}"
+            )
+
+    def __call__(
+        self,
+        path: Path,
+        choice: Choice | None = None,
+        *,
+        start: float | None = None,
+        end: float | None = None,
+        video: str | None = None,
+        watch: FrameWatcher | None = None,
+    ) -> Detections:
+        """Localize actions in one video; see :func:`hasvideo.localize.localize`."""
+        from hasvideo.extents import read_detections
+        from hasvideo.video.extraction import extract_features
+
+        choice = choice or Choice()
+        rule = choice.rule(self.model.rule)
+        choice = replace(choice, classes=resolve_classes(choice.classes, self.model.classes, self.model.name))
+        features = extract_features(path, self.extractor, decoder=self.decoder, start=start, end=end, watch=watch)
+        return read_detections(
+            Detections(
+                video=Path(path).stem if video is None else video,
+                info=features.info,
+                intervals=(),
+                activations=choice.select(self.model.activations(features.array), self.model.min_class_score),
+                edges=features.edges,
+                rule=rule,
+                model=self.model.name,
+            ),
+            choice.nms_tiou,
+        )
