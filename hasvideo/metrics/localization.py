@@ -1,0 +1,372 @@
+"""How well objects are localized in images: the accuracies of ILSVRC, and the threshold-free MaxBoxAcc.
+
+- **Top-1 Clas, Top-5 Clas**: the image's class is the first, or among the first five, of the predicted classes.
+- **GT-known Loc**: the box predicted for the image's class has an IoU of at least 0.5 with any ground-truth box of that
+  class. **Top-1 Loc, Top-5 Loc**: and the class is the first, or among the first five (ILSVRC; Zhou et al., CVPR 2016).
+- **MaxBoxAcc, MaxBoxAccV2**: GT-known Loc at the best of many thresholds on the CAM (Choe et al., CVPR 2020).
+
+Boxes are rows ``xmin, ymin, xmax, ymax``. References differ in what the last two mean, hence two conventions:
+``continuous`` corners, where a box is ``xmax - xmin`` wide and all of an image is ``0, 0, width, height``; and
+``inclusive`` indices of the first and the last pixel, where it is ``xmax - xmin + 1`` wide and all of an image is
+``0, 0, width - 1, height - 1`` (the ILSVRC development kit, wsolevaluation).
+
+numpy only. Accuracies are shares, 0..1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from hasvideo.metrics.bootstrap import Difference
+from hasvideo.metrics.contours import sweep_boxes
+from hasvideo.types import Box
+
+Convention = Literal["continuous", "inclusive"]
+Measure = Literal["top1_class", "top5_class", "top1_loc", "top5_loc", "gt_known"]
+
+IOU = 0.5
+"""IoU from which a box is a hit, as in ILSVRC."""
+
+MAX_BOX_IOUS = (0.3, 0.5, 0.7)
+"""IoUs over which MaxBoxAccV2 is averaged."""
+
+CENTERED_SHARE = (0.75, 0.7)
+"""Shares of width and height of the centred box that is best on ``imagenet10``, see its README."""
+
+_MAPS = 64  # maps swept before their boxes are compared: bounds the memory
+
+
+@dataclass(frozen=True)
+class ImagePrediction:
+    """What a method says of one image.
+
+    Attributes:
+        classes: by falling score; more than five do no harm. Empty where the method only localizes.
+        boxes: by falling score; of each class the first one counts.
+    """
+
+    classes: tuple[str, ...] = ()
+    boxes: tuple[Box, ...] = ()
+
+    def box_of(self, label: str) -> Box | None:
+        """The best box of a class, None if there is none."""
+        return next((box for box in self.boxes if box.label == label), None)
+
+
+@dataclass(frozen=True)
+class LocalizationScores:
+    """How each of N images came out, in the order of the ground truth.
+
+    Attributes:
+        images: ids.
+        top1_class, top5_class: whether the class was predicted, bool ``(N,)``; all False if no classes were.
+        gt_known: whether the box of the image's class is a hit, bool ``(N,)``.
+        iou: of that box with the ground truth that it overlaps most, 0 without a box, float64 ``(N,)``.
+        classified: whether any classes were predicted.
+    """
+
+    images: tuple[str, ...]
+    top1_class: np.ndarray
+    top5_class: np.ndarray
+    gt_known: np.ndarray
+    iou: np.ndarray
+    classified: bool = True
+
+    @property
+    def top1_loc(self) -> np.ndarray:
+        """Whether the first class is right and its box a hit, bool ``(N,)``."""
+        return self.top1_class & self.gt_known
+
+    @property
+    def top5_loc(self) -> np.ndarray:
+        """Whether one of the first five classes is right and its box a hit, bool ``(N,)``."""
+        return self.top5_class & self.gt_known
+
+    def summary(self) -> dict[str, float | None]:
+        """Every :data:`Measure` as a share of the images; None for those that need classes where there are none."""
+        return {
+            name: float(getattr(self, name).mean()) if self.classified or name == "gt_known" else None
+            for name in get_args(Measure)
+        }
+
+
+def score_images(
+    predictions: Mapping[str, ImagePrediction],
+    truth: Mapping[str, Sequence[Box]],
+    iou: float = IOU,
+    convention: Convention = "continuous",
+) -> LocalizationScores:
+    """Compare what was predicted with the ground truth.
+
+    Args:
+        predictions: by image id; an image without one is missed.
+        truth: boxes by image id, at least one each; the class of an image is that of its first box, and boxes of other
+            classes do not count.
+        iou: from which a box is a hit, above 0 and at most 1.
+        convention: of all boxes, see the module.
+
+    Raises:
+        ValueError: there is no ground truth, an image has no box, or an argument is out of its range.
+    """
+    if not 0 < iou <= 1:
+        raise ValueError(f"iou is above 0 and at most 1, got {iou}")
+    if not truth or not all(truth.values()):
+        raise ValueError("every image of the ground truth needs a box, and there must be one")
+    nothing = ImagePrediction()
+    rows = [_score_image(predictions.get(image, nothing), boxes, convention) for image, boxes in truth.items()]
+    rank, overlap = (np.array(column) for column in zip(*rows, strict=True))
+    classified = any(prediction.classes for prediction in predictions.values())
+    return LocalizationScores(tuple(truth), rank < 1, rank < 5, overlap >= iou, overlap, classified)
+
+
+def _score_image(prediction: ImagePrediction, boxes: Sequence[Box], convention: Convention) -> tuple[float, float]:
+    """Place of the image's class among those predicted, from 0, and IoU of its box."""
+    label = boxes[0].label
+    rank = prediction.classes.index(label) if label in prediction.classes else np.inf
+    found = prediction.box_of(label)
+    if found is None:
+        return rank, 0.0
+    return rank, float(box_iou(corners([found]), truth_corners(boxes), convention).max())
+
+
+def truth_corners(boxes: Sequence[Box]) -> np.ndarray:
+    """Corners of an image's ground truth that count, those of the first one's class, float64 ``(M, 4)``."""
+    return corners([box for box in boxes if box.label == boxes[0].label])
+
+
+def corners(boxes: Sequence[Box]) -> np.ndarray:
+    """Boxes as rows, float64 ``(N, 4)``."""
+    return np.array([box.corners for box in boxes], np.float64).reshape(-1, 4)
+
+
+def box_iou(a: np.ndarray, b: np.ndarray, convention: Convention = "continuous") -> np.ndarray:
+    """Intersection over union of every box of ``a (N, 4)`` with every one of ``b (M, 4)``: float64 ``(N, M)``, 0..1.
+
+    Boxes without an area have an IoU of 0 with any.
+
+    Raises:
+        ValueError: an unknown convention.
+    """
+    return _iou(np.asarray(a, np.float64)[:, None], np.asarray(b, np.float64)[None], convention)
+
+
+def box_area(boxes: np.ndarray, convention: Convention = "continuous") -> np.ndarray:
+    """Areas of boxes ``(..., 4)`` in pixels, 0 of those that end before they begin.
+
+    Raises:
+        ValueError: an unknown convention.
+    """
+    if convention not in get_args(Convention):
+        raise ValueError(f"unknown box convention {convention!r}; accepted: {', '.join(get_args(Convention))}")
+    sides = boxes[..., 2:] - boxes[..., :2] + (convention == "inclusive")
+    return np.maximum(sides, 0).prod(axis=-1)
+
+
+def intersection(a: np.ndarray, b: np.ndarray, convention: Convention = "continuous") -> np.ndarray:
+    """Areas that boxes ``(..., 4)`` share, with broadcasting."""
+    shared = np.concatenate([np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:])], axis=-1)
+    return box_area(shared, convention)
+
+
+def _iou(a: np.ndarray, b: np.ndarray, convention: Convention) -> np.ndarray:
+    a, b = np.broadcast_arrays(a, b)
+    shared = intersection(a, b, convention)
+    union = box_area(a, convention) + box_area(b, convention) - shared
+    return np.divide(shared, union, out=np.zeros(shared.shape), where=union > 0)
+
+
+def paired_difference(
+    ours: Sequence[LocalizationScores],
+    theirs: Sequence[LocalizationScores],
+    measure: Measure = "gt_known",
+    *,
+    draws: int = 1000,
+    seed: int = 0,
+    over_seeds: bool = True,
+) -> Difference:
+    """How sure a difference in accuracy is: paired bootstrap over images and seeds.
+
+    Every draw takes as many images as there are, with replacement, and as many seeds; both methods meet the same draw.
+
+    Args:
+        ours, theirs: scores a seed, of the same images in the same order.
+        measure: which accuracy.
+        draws: number of draws.
+        seed: of the draws.
+        over_seeds: draw seeds too, so that the interval also says what other seeds might give.
+
+    Raises:
+        ValueError: the numbers of seeds differ, or there are none; the images differ; an unknown measure.
+    """
+    if not ours or len(ours) != len(theirs):
+        raise ValueError(f"a paired bootstrap needs equal numbers of seeds, got {len(ours)} and {len(theirs)}")
+    if len({scores.images for scores in (*ours, *theirs)}) > 1:
+        raise ValueError("a paired bootstrap needs the same images in the same order in every run")
+    if measure not in get_args(Measure):
+        raise ValueError(f"unknown measure {measure!r}; accepted: {', '.join(get_args(Measure))}")
+    gaps = np.array([_hits(a, measure) - _hits(b, measure) for a, b in zip(ours, theirs, strict=True)])  # (S, N)
+    rng = np.random.default_rng(seed)
+    counts = rng.multinomial(gaps.shape[1], np.full(gaps.shape[1], 1 / gaps.shape[1]), size=draws)
+    by_seed = gaps @ counts.T / gaps.shape[1]  # (S, draws)
+    if over_seeds:
+        by_seed = np.take_along_axis(by_seed, rng.integers(0, len(gaps), size=by_seed.shape), axis=0)
+    drawn = by_seed.mean(axis=0)
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return Difference(float(gaps.mean()), float(low), float(high), float((drawn > 0).mean()))
+
+
+def _hits(scores: LocalizationScores, measure: Measure) -> np.ndarray:
+    return np.asarray(getattr(scores, measure), np.float64)
+
+
+def whole_image(
+    truth: Mapping[str, Sequence[Box]], sizes: Mapping[str, tuple[int, int]], convention: Convention = "continuous"
+) -> dict[str, ImagePrediction]:
+    """The predictions of a method that looks at nothing: all of the image, for every image.
+
+    Args:
+        truth: boxes by image id, for the images and their classes.
+        sizes: width and height of every image, pixels.
+        convention: of the boxes to make.
+    """
+    return centered_box(truth, sizes, (1.0, 1.0), convention)
+
+
+def centered_box(
+    truth: Mapping[str, Sequence[Box]],
+    sizes: Mapping[str, tuple[int, int]],
+    share: tuple[float, float] = CENTERED_SHARE,
+    convention: Convention = "continuous",
+) -> dict[str, ImagePrediction]:
+    """Likewise a box in the middle of the image, of a share of its width and one of its height, 0..1."""
+    last = 1.0 if convention == "inclusive" else 0.0
+    predictions = {}
+    for image, boxes in truth.items():
+        (width, height), (x, y) = sizes[image], share
+        left, top = width * (1 - x) / 2, height * (1 - y) / 2
+        box = Box(left, top, width - left - last, height - top - last, boxes[0].label, 1.0)
+        predictions[image] = ImagePrediction(boxes=(box,))
+    return predictions
+
+
+@dataclass(frozen=True)
+class MaxBoxAcc:
+    """GT-known Loc at T thresholds on the CAM and I thresholds of IoU.
+
+    Attributes:
+        ious: IoUs from which a box is a hit ``(I,)``.
+        thresholds: shares of the CAM's range ``(T,)``.
+        curve: accuracy, 0..1 ``(I, T)``.
+    """
+
+    ious: tuple[float, ...]
+    thresholds: np.ndarray
+    curve: np.ndarray
+
+    @property
+    def best(self) -> dict[float, float]:
+        """By IoU: accuracy at the threshold that is best for it."""
+        return dict(zip(self.ious, self.curve.max(axis=1).tolist(), strict=True))
+
+    @property
+    def best_threshold(self) -> dict[float, float]:
+        """By IoU: the (first) threshold that is best for it."""
+        return dict(zip(self.ious, self.thresholds[self.curve.argmax(axis=1)].tolist(), strict=True))
+
+    @property
+    def mean(self) -> float:
+        """Mean of ``best`` over the IoUs: MaxBoxAccV2 is this."""
+        return float(np.mean(list(self.best.values())))
+
+
+def max_box_acc(
+    cams: Mapping[str, np.ndarray],
+    truth: Mapping[str, Sequence[Box]],
+    sizes: Mapping[str, tuple[int, int]],
+    *,
+    every: bool = True,
+    ious: Sequence[float] = MAX_BOX_IOUS,
+    thresholds: np.ndarray | None = None,
+    convention: Convention = "inclusive",
+) -> MaxBoxAcc:
+    """Sweep the threshold on the CAMs: an image counts if any box at the threshold is a hit.
+
+    As defined by Choe et al., "Evaluating Weakly Supervised Object Localization Methods Right" (CVPR 2020) and, for V2,
+    in the extended version, and as their code (clovaai/wsolevaluation) does it:
+
+    - ``every=True``, mean over IoUs 0.3, 0.5 and 0.7: **MaxBoxAccV2**; ``every=False`` at IoU 0.5: **MaxBoxAcc**.
+    - A CAM is scaled to 0..1 by its minimum and maximum and then cut off to 256 grey values; at threshold ``t`` what is
+      above ``int(255 t)`` counts. ``every``: a box around every contour, those around holes included; else only one.
+    - A box reaches from its first pixel to the one behind its last, but not beyond the last pixel of the map; widths
+      are ``xmax - xmin + 1``; ground truth is scaled to the map's size and cut off to whole pixels.
+
+    What differs: the largest part is the one with the most pixels, as the paper says, where the code compares the areas
+    of the contours' polygons; a CAM that is the same everywhere has no box, where the code has pixel ``0, 0``; and CAMs
+    come in their final size here (the code scales them to 224 x 224, bicubic).
+
+    Args:
+        cams: ``(H, W)`` each, all of one shape, over the whole image, of the image's class. An image without one is
+            missed.
+        truth: boxes by image id as in :func:`score_images`, in continuous corners or inclusive indices.
+        sizes: width and height of every image, pixels.
+        every: look at the boxes of all contours, else at the largest one's only.
+        ious: from which a box is a hit.
+        thresholds: shares of the CAM's range, from 0 to below 1; by default 0, 0.01 ... 0.99. (The code's default is
+            steps of 0.001, but there are only 255 different boxes.)
+        convention: ``inclusive`` is all of the above; ``continuous`` is what is meant: a box ends behind its last
+            pixel, a box is ``xmax - xmin`` wide, and ground truth is not cut off.
+
+    Raises:
+        ValueError: there is no ground truth, CAMs differ in shape or are not finite, or a threshold is out of range.
+    """
+    thresholds = np.arange(0, 1, 0.01) if thresholds is None else np.asarray(thresholds, np.float64)
+    if not truth or not len(thresholds) or thresholds.min() < 0 or thresholds.max() >= 1:
+        raise ValueError("MaxBoxAcc needs ground truth, and thresholds from 0 to below 1")
+    cuts, which = np.unique((thresholds * 255).astype(int), return_inverse=True)
+    images = [image for image in truth if image in cams]
+    hits = np.zeros((len(ious), len(cuts)))
+    for first in range(0, len(images), _MAPS):
+        chunk = images[first : first + _MAPS]
+        best = _best_iou(
+            [cams[image] for image in chunk],
+            [(truth_corners(truth[image]), sizes[image]) for image in chunk],
+            cuts,
+            every,
+            convention,
+        )
+        hits += (best >= np.asarray(ious)[:, None, None]).sum(axis=1)
+    return MaxBoxAcc(tuple(ious), thresholds, (hits / len(truth))[:, which])
+
+
+def _best_iou(
+    cams: Sequence[np.ndarray],
+    truth: Sequence[tuple[np.ndarray, tuple[int, int]]],
+    cuts: np.ndarray,
+    every: bool,
+    convention: Convention,
+) -> np.ndarray:
+    """Highest IoU of any box of a CAM at a cut with any ground truth, float64 ``(len(cams), len(cuts))``."""
+    height, width = np.shape(cams[0])
+    swept = sweep_boxes(cams, cuts, holes=every, largest=not every)
+    found = swept.corners
+    scaled = [boxes * (np.array([width, height] * 2) / [*size, *size]) for boxes, size in truth]
+    if convention == "inclusive":
+        found = np.minimum(found, [width, height, width - 1, height - 1])
+        scaled = [np.trunc(boxes) for boxes in scaled]
+    best = np.zeros((len(cams), len(cuts)))
+    for box, target in _pairs(swept.map, [len(boxes) for boxes in scaled]):
+        overlap = _iou(found[box], np.concatenate(scaled)[target], convention)
+        np.maximum.at(best, (swept.map[box], swept.cut[box]), overlap)
+    return best
+
+
+def _pairs(maps: np.ndarray, counts: Sequence[int]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Indices of boxes and of ground truths, one after another, such that each box meets each of its image."""
+    begin = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(int)
+    for nth in range(max(counts)):
+        box = np.flatnonzero(np.asarray(counts)[maps] > nth)
+        yield box, begin[maps[box]] + nth

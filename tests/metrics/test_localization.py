@@ -1,0 +1,224 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import ndimage
+
+from hasvideo.metrics.localization import (
+    ImagePrediction,
+    box_iou,
+    centered_box,
+    max_box_acc,
+    paired_difference,
+    score_images,
+    whole_image,
+)
+from hasvideo.types import Box
+
+
+def box(*corners, label="cat", score=1.0):
+    return Box(*map(float, corners), label, score)
+
+
+def ordered(c):
+    return [min(c[0], c[2]), min(c[1], c[3]), max(c[0], c[2]), max(c[1], c[3])]
+
+
+BOXES = st.tuples(*[st.integers(0, 12)] * 4).map(ordered)
+ROWS = st.lists(BOXES, min_size=1, max_size=4).map(np.array)
+
+
+@given(ROWS, ROWS)
+def test_iou_is_counted_in_pixels(a, b):
+    def pixels(corners, last):
+        mask = np.zeros((14, 14), bool)
+        mask[corners[1] : corners[3] + last, corners[0] : corners[2] + last] = True
+        return mask
+
+    for convention, last in (("continuous", 0), ("inclusive", 1)):
+        for i, j in np.ndindex(len(a), len(b)):
+            one, other = pixels(a[i], last), pixels(b[j], last)
+            union = (one | other).sum()
+            expected = (one & other).sum() / union if union else 0
+            assert box_iou(a, b, convention)[i, j] == pytest.approx(expected)
+
+
+def test_conventions_differ_and_no_other_is_known():
+    a, b = np.array([[0, 0, 2, 2]]), np.array([[1, 0, 3, 2]])
+    assert box_iou(a, b)[0, 0] == pytest.approx(2 / 6)
+    assert box_iou(a, b, "inclusive")[0, 0] == pytest.approx(6 / 12)
+    with pytest.raises(ValueError, match="'voc'; accepted: continuous, inclusive"):
+        box_iou(a, b, "voc")
+
+
+TRUTH = {
+    "right": [box(0, 0, 10, 10)],
+    "second": [box(0, 0, 10, 10), box(50, 50, 60, 60)],
+    "wrong place": [box(0, 0, 10, 10)],
+    "sixth": [box(0, 0, 10, 10)],
+    "missing": [box(0, 0, 10, 10)],
+}
+PREDICTIONS = {
+    "right": ImagePrediction(("cat", "dog"), (box(0, 0, 10, 8, score=0.9), box(40, 40, 41, 41, score=0.1))),
+    "second": ImagePrediction(("dog", "cat"), (box(0, 0, 10, 10, label="dog"), box(50, 50, 60, 60))),
+    "wrong place": ImagePrediction(("cat", "dog"), (box(0, 0, 10, 10, label="dog"), box(0, 0, 4, 10))),
+    "sixth": ImagePrediction((*tuple("abcde"), "cat"), (box(0, 0, 5, 10),)),
+}
+
+
+def test_accuracies_by_hand():
+    scores = score_images(PREDICTIONS, TRUTH)
+    assert scores.images == tuple(TRUTH)
+    assert scores.top1_class.tolist() == [True, False, True, False, False]
+    assert scores.top5_class.tolist() == [True, True, True, False, False]
+    assert scores.gt_known.tolist() == [True, True, False, True, False]  # an IoU of 0.5 is enough
+    assert scores.iou == pytest.approx([0.8, 1, 0.4, 0.5, 0])
+    assert scores.summary() == pytest.approx(
+        {"top1_class": 0.4, "top5_class": 0.6, "top1_loc": 0.2, "top5_loc": 0.4, "gt_known": 0.6}
+    )
+
+
+def test_other_thresholds_and_methods_without_classes():
+    assert score_images(PREDICTIONS, TRUTH, iou=0.4).gt_known.tolist() == [True, True, True, True, False]
+    only_boxes = {image: ImagePrediction(boxes=p.boxes) for image, p in PREDICTIONS.items()}
+    assert score_images(only_boxes, TRUTH).summary() == {
+        "top1_class": None,
+        "top5_class": None,
+        "top1_loc": None,
+        "top5_loc": None,
+        "gt_known": 0.6,
+    }
+
+
+def test_boxes_of_other_classes_are_no_ground_truth():
+    truth = {"i": [box(0, 0, 10, 10), box(20, 20, 30, 30, label="dog")]}
+    assert score_images({"i": ImagePrediction(boxes=(box(20, 20, 30, 30),))}, truth).iou.tolist() == [0]
+
+
+@pytest.mark.parametrize(("truth", "iou"), [({}, 0.5), ({"i": []}, 0.5), (TRUTH, 0), (TRUTH, 1.5)])
+def test_wrong_requests(truth, iou):
+    with pytest.raises(ValueError, match=r"needs a box|at most 1"):
+        score_images(PREDICTIONS, truth, iou)
+
+
+def runs(rate, seeds, images=200):
+    truth = {str(i): [box(0, 0, 10, 10)] for i in range(images)}
+    rng = np.random.default_rng(round(rate * 100))
+    hit, miss = ImagePrediction(("cat",), (box(0, 0, 10, 10),)), ImagePrediction(("cat",))
+    return [score_images({i: hit if rng.random() < rate else miss for i in truth}, truth) for _ in range(seeds)]
+
+
+def test_a_clear_difference_is_clear_and_mirrors():
+    good, bad = runs(0.8, 3), runs(0.4, 3)
+    difference = paired_difference(good, bad)
+    measured = np.mean([g.gt_known.mean() - b.gt_known.mean() for g, b in zip(good, bad, strict=True)])
+    assert difference.mean == pytest.approx(measured)
+    assert 0 < difference.low < difference.mean < difference.high
+    assert difference.positive == 1
+    assert paired_difference(bad, good).low == pytest.approx(-difference.high)
+    assert paired_difference(good, bad, "top1_class").high == 0
+
+
+def test_interval_of_one_seed_is_that_of_its_images():
+    [good], [bad] = runs(0.6, 1), runs(0.5, 1)
+    gap = good.gt_known.astype(float) - bad.gt_known
+    difference = paired_difference([good], [bad], draws=4000)
+    assert difference.high - difference.low == pytest.approx(2 * 1.96 * gap.std() / np.sqrt(len(gap)), rel=0.08)
+
+
+def test_differences_that_make_no_sense():
+    one, two = runs(0.5, 2)
+    with pytest.raises(ValueError, match="got 2 and 1"):
+        paired_difference([one, two], [one])
+    with pytest.raises(ValueError, match="same images"):
+        paired_difference([one], runs(0.5, 1, images=7))
+    with pytest.raises(ValueError, match="unknown measure 'iou'"):
+        paired_difference([one], [two], "iou")
+
+
+def test_baselines_in_both_conventions():
+    truth, sizes = {"i": [box(0, 0, 1, 1)]}, {"i": (100, 50)}
+    assert whole_image(truth, sizes)["i"].boxes == (box(0, 0, 100, 50),)
+    assert whole_image(truth, sizes, "inclusive")["i"].boxes == (box(0, 0, 99, 49),)
+    [centred] = centered_box(truth, sizes, (0.5, 0.8))["i"].boxes
+    assert centred.corners == pytest.approx((25, 5, 75, 45))
+
+
+def test_baselines_of_imagenet10(shared_data):
+    from hasvideo.datasets.imagenet import read_truth
+
+    found = read_truth(shared_data / "imagenet10")
+    truth, sizes = {i: t.boxes for i, t in found.items()}, {i: (t.width, t.height) for i, t in found.items()}
+    assert len(truth) == 300
+    for predictions, published in ((whole_image(truth, sizes), 38.7), (centered_box(truth, sizes), 54.0)):
+        assert 100 * score_images(predictions, truth).gt_known.mean() == pytest.approx(published, abs=0.05)
+
+
+def public_loop(cams, truth, sizes, every, ious, thresholds):
+    """What the public code does, a threshold at a time, with labels of parts in the place of contours."""
+    correct = np.zeros((len(ious), len(thresholds)))
+    for image, cam in cams.items():
+        height, width = cam.shape
+        grey = ((cam - cam.min()) / (cam.max() - cam.min()) * 255).astype(np.uint8)
+        scale = np.array([width, height] * 2) / [*sizes[image], *sizes[image]]
+        target = np.array([[int(x) for x in np.array(b.corners) * scale] for b in truth[image]])
+        for t, threshold in enumerate(thresholds):
+            mask = grey > int(threshold * 255)
+            labelled, _ = ndimage.label(mask, np.ones((3, 3)))
+            found = ndimage.find_objects(labelled)
+            if every:
+                inside, _ = ndimage.label(~mask)
+                boxes = [[x.start, y.start, x.stop, y.stop] for y, x in found]
+                for y, x in ndimage.find_objects(inside):
+                    if x.start > 0 and y.start > 0 and x.stop < width and y.stop < height:
+                        boxes.append([x.start - 1, y.start - 1, x.stop + 1, y.stop + 1])
+            else:
+                y, x = found[np.argmax(np.bincount(labelled.ravel())[1:])]
+                boxes = [[x.start, y.start, x.stop, y.stop]]
+            boxes = [[a, b, min(c, width - 1), min(d, height - 1)] for a, b, c, d in boxes]
+            best = box_iou(np.array(boxes), target, "inclusive").max()
+            correct[:, t] += best >= np.array(ious)
+    return correct / len(truth)
+
+
+@pytest.mark.parametrize("every", [True, False])
+def test_max_box_acc_is_that_of_the_loop(every):
+    rng = np.random.default_rng(3)
+    cams, truth, sizes = {}, {}, {}
+    for i in range(70):  # more than are swept at once
+        image = f"{i:02}"
+        cams[image] = ndimage.gaussian_filter(rng.random((32, 40)), 4).astype(np.float32)
+        sizes[image] = int(rng.integers(50, 300)), int(rng.integers(50, 300))
+        ends = rng.random((int(rng.integers(1, 4)), 2, 2)) * sizes[image]
+        truth[image] = [box(*low, *(high + 1)) for low, high in zip(ends.min(axis=1), ends.max(axis=1), strict=True)]
+    ious, thresholds = (0.3, 0.5, 0.7), np.arange(0, 1, 0.05)
+    found = max_box_acc(cams, truth, sizes, every=every, thresholds=thresholds)
+    expected = public_loop(cams, truth, sizes, every, ious, thresholds)
+    assert found.curve == pytest.approx(expected)
+    assert found.best == pytest.approx(dict(zip(ious, expected.max(axis=1), strict=True)))
+    assert found.mean == pytest.approx(expected.max(axis=1).mean())
+    assert 0 < found.mean < 1
+
+
+def bump(left, top, right, bottom, side=20):
+    cam = np.zeros((side, side), np.float32)
+    cam[top:bottom, left:right] = 1
+    cam[top, left] = 2
+    return cam
+
+
+def test_max_box_acc_by_hand():
+    truth, sizes = {"a": [box(2, 2, 12, 12)], "b": [box(0, 0, 50, 100)]}, {"a": (20, 20), "b": (100, 100)}
+    cams = {"a": bump(2, 2, 12, 12), "b": bump(0, 0, 5, 20)}
+    found = max_box_acc(cams, truth, sizes, convention="continuous", thresholds=np.array([0.1, 0.6]))
+    assert found.curve.tolist() == [[1, 0], [1, 0], [0.5, 0]]  # b: an IoU of 0.5; above 0.6 only one pixel is left
+    assert found.best_threshold == {0.3: 0.1, 0.5: 0.1, 0.7: 0.1}
+    assert found.mean == pytest.approx(2.5 / 3)
+    half = max_box_acc({"a": cams["a"]}, truth, sizes, every=False, ious=(0.5,))
+    assert half.mean == 0.5  # b has no CAM and is missed
+
+
+@pytest.mark.parametrize("thresholds", [np.array([-0.1]), np.array([0.5, 1.0]), np.array([])])
+def test_thresholds_out_of_range(thresholds):
+    with pytest.raises(ValueError, match="from 0 to below 1"):
+        max_box_acc({}, TRUTH, {}, thresholds=thresholds)
