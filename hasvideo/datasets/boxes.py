@@ -1,0 +1,278 @@
+"""Boxes and maps of images that any method saved, and the ground truth to compare them with.
+
+Images go by the file name's stem, ``ILSVRC2012_val_00000001``, in every format. The formats are described in
+``docs/formats.md``. Whatever is wrong with a file is an error that names the file and the entry.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hasvideo.errors import HasvideoError, UsageError
+from hasvideo.metrics.localization import ImagePrediction
+from hasvideo.types import Box
+
+if TYPE_CHECKING:
+    from hasvideo.datasets.imagenet import ImageTruth
+
+CSV_HEADER = ["image", "label", "xmin", "ymin", "xmax", "ymax", "score"]
+_SUFFIXES = (".npy", ".jpeg", ".jpg", ".png")
+
+
+@dataclass(frozen=True)
+class ImageGroundTruth:
+    """What is known of the images of a data set.
+
+    Attributes:
+        images: class, boxes and size (0 where unknown) by image id.
+        classes: all class names; COCO's category numbers are their places, from 1.
+        source: the path, for messages.
+    """
+
+    images: Mapping[str, ImageTruth]
+    classes: tuple[str, ...]
+    source: str
+
+    @property
+    def boxes(self) -> dict[str, tuple[Box, ...]]:
+        """The boxes alone, by image id."""
+        return {image: truth.boxes for image, truth in self.images.items()}
+
+
+def read_ground_truth(path: str | Path) -> ImageGroundTruth:
+    """Read the ground truth of a data set.
+
+    Args:
+        path: an ILSVRC root, a folder of XML files or a solution CSV (see :mod:`hasvideo.datasets.imagenet`); or one of
+            the metadata folders of wsolevaluation, with ``localization.txt`` (``id,xmin,ymin,xmax,ymax``),
+            ``class_labels.txt`` (``id,label``) and ``image_sizes.txt`` (``id,width,height``).
+
+    Raises:
+        UsageError: there is nothing of the kind at ``path``.
+        HasvideoError: a file is damaged.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise UsageError(f"no ground truth at {path}: no such file or folder")
+    if (path / "localization.txt").is_file():
+        return _read_wsol(path)
+    from hasvideo.datasets.imagenet import MAPPING, read_mapping, read_truth
+
+    images = read_truth(path)
+    root = path if path.is_dir() else path.parent
+    labels = {truth.label for truth in images.values()}
+    classes = tuple(read_mapping(root)) if (root / MAPPING).is_file() else tuple(sorted(labels))
+    return ImageGroundTruth(images, classes, str(path))
+
+
+def _read_wsol(folder: Path) -> ImageGroundTruth:
+    from hasvideo.datasets.imagenet import ImageTruth
+
+    labels = {i: row[0] for i, row in _wsol_rows(folder / "class_labels.txt", 1)}
+    sizes = dict(_wsol_rows(folder / "image_sizes.txt", 2))
+    boxes: dict[str, list[list[int]]] = {}
+    for image, row in _wsol_rows(folder / "localization.txt", 4):
+        boxes.setdefault(image, []).append(row)
+    names = {image: image_id(image) for image in boxes}
+    if not boxes or len(set(names.values())) < len(names):
+        raise HasvideoError(f"{folder / 'localization.txt'}: no boxes, or two images whose file names are the same")
+    images = {}
+    for image, rows in boxes.items():
+        if image not in labels or image not in sizes:
+            raise HasvideoError(f"{folder}: {image} has boxes, but no class_labels.txt or image_sizes.txt entry")
+        label = str(labels[image])
+        found = tuple(Box.from_corners(row, label) for row in rows)
+        images[names[image]] = ImageTruth(label, found, *sizes[image])
+    classes = tuple(str(number) for number in range(max(labels.values()) + 1))
+    return ImageGroundTruth(images, classes, str(folder))
+
+
+def _wsol_rows(path: Path, count: int) -> Iterator[tuple[str, list[int]]]:
+    for number, line in enumerate(_text(path).splitlines(), 1):
+        image, *fields = line.rsplit(",", count)
+        try:
+            row = [int(field) for field in fields]
+        except ValueError:
+            row = []
+        if len(row) != count or min(row) < 0:
+            raise HasvideoError(f"{path}, line {number}: expected an image and {count} whole numbers, got {line!r}")
+        yield image, row
+
+
+def image_id(name: str) -> str:
+    """The id of an image whose file is ``name``: without folders and the suffixes of images and arrays."""
+    name = Path(name).name
+    for suffix in _SUFFIXES:
+        name = name[: -len(suffix)] if name.lower().endswith(suffix) else name
+    return name
+
+
+def read_predictions(path: str | Path, truth: ImageGroundTruth) -> dict[str, ImagePrediction]:
+    """Read boxes, and classes where the format has them; else a class is as sure as its best box.
+
+    Args:
+        path: ``.json``: what ``localize`` writes for images, or COCO's results; ``.csv``: columns ``image, label, xmin,
+            ymin, xmax, ymax, score``.
+        truth: says which images and classes there are.
+
+    Raises:
+        UsageError: no such file, or of another kind.
+        HasvideoError: it is damaged, or names an image or a class that the ground truth does not know.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in (".json", ".csv"):
+        raise UsageError(f"{path}: predictions are a .json or .csv file, or a folder of .npy maps")
+    text = _text(path)
+    read = _read_csv if path.suffix.lower() == ".csv" else _read_json
+    predictions = read(path, text, truth)
+    check_images(predictions, truth, path)
+    known = set(truth.classes)
+    named = {c for p in predictions.values() for c in (*p.classes, *(box.label for box in p.boxes))}
+    if not named <= known:
+        raise HasvideoError(
+            f"{path} names classes that {truth.source} does not know: {_some(named - known)} (it has "
+            f"{_some(truth.classes)})"
+        )
+    return predictions
+
+
+def check_images(images: Iterable[str], truth: ImageGroundTruth, path: Path) -> None:
+    """Make sure that the ground truth knows these images.
+
+    Raises:
+        HasvideoError: it does not.
+    """
+    unknown = set(images) - truth.images.keys()
+    if unknown:
+        raise HasvideoError(f"{path} names images that {truth.source} does not know: {_some(unknown)}")
+
+
+def _read_json(path: Path, text: str, truth: ImageGroundTruth) -> dict[str, ImagePrediction]:
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise HasvideoError(f"{path} is not JSON: {error}") from error
+    if isinstance(content, list):
+        rows = (_at(f"{path}: [{i}]", _coco_row, entry, truth.classes) for i, entry in enumerate(content))
+        return _by_image(rows)
+    if not isinstance(content, dict) or not isinstance(content.get("results"), dict):
+        raise HasvideoError(f"{path} is neither COCO results (a list) nor boxes of images (an object with 'results')")
+    return {
+        image_id(image): _at(f"{path}: results[{image!r}]", _parse_entry, entry)
+        for image, entry in content["results"].items()
+    }
+
+
+def _read_csv(path: Path, text: str, truth: ImageGroundTruth) -> dict[str, ImagePrediction]:
+    header, *rows = list(csv.reader(text.splitlines())) or [[]]
+    if header != CSV_HEADER:
+        raise HasvideoError(f"{path}: the first line must be {','.join(CSV_HEADER)}")
+    return _by_image(_at(f"{path}, line {i}", _csv_row, row) for i, row in enumerate(rows, 2) if row)
+
+
+def _at(where: str, parse: Callable[..., Any], *arguments: Any) -> Any:
+    """What ``parse`` makes of an entry; what goes wrong is said together with its place."""
+    try:
+        return parse(*arguments)
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        reason = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise HasvideoError(f"{where}: {reason}") from error
+
+
+def _parse_entry(entry: Mapping[str, Any]) -> ImagePrediction:
+    classes = sorted(entry.get("classes", []), key=lambda item: -_number(item["score"]))
+    boxes = [_box(item["box"], item["label"], item["score"]) for item in entry["boxes"]]
+    return _prediction([str(item["label"]) for item in classes], boxes)
+
+
+def _coco_row(entry: Mapping[str, Any], classes: Sequence[str]) -> tuple[str, Box]:
+    number, (left, top, width, height) = entry["category_id"], map(_number, entry["bbox"])
+    if "category" not in entry and not (isinstance(number, int) and 1 <= number <= len(classes)):
+        raise ValueError(f"category_id {number!r} is none of the {len(classes)} classes, counted from 1")
+    label = str(entry["category"]) if "category" in entry else classes[number - 1]
+    return image_id(str(entry["image_id"])), _box([left, top, left + width, top + height], label, entry["score"])
+
+
+def _csv_row(row: Sequence[str]) -> tuple[str, Box]:
+    if len(row) != len(CSV_HEADER):
+        raise ValueError(f"expected {len(CSV_HEADER)} fields, got {len(row)}")
+    return image_id(row[0]), _box(row[2:6], row[1], row[6])
+
+
+def _box(corners: Sequence[Any], label: str, score: Any) -> Box:
+    left, top, right, bottom = map(_number, corners)
+    if right < left or bottom < top:
+        raise ValueError(f"box {left:g}, {top:g}, {right:g}, {bottom:g} ends before it begins")
+    return Box(left, top, right, bottom, str(label), _number(score))
+
+
+def _number(value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{value} is not a finite number")
+    return number
+
+
+def _by_image(rows: Iterable[tuple[str, Box]]) -> dict[str, ImagePrediction]:
+    found: dict[str, list[Box]] = {}
+    for image, box in rows:
+        found.setdefault(image, []).append(box)
+    return {image: _prediction([], boxes) for image, boxes in found.items()}
+
+
+def _prediction(classes: Sequence[str], boxes: Sequence[Box]) -> ImagePrediction:
+    ordered = tuple(sorted(boxes, key=lambda box: -box.score))
+    return ImagePrediction(tuple(classes) or tuple(dict.fromkeys(box.label for box in ordered)), ordered)
+
+
+def find_cams(folder: Path, truth: ImageGroundTruth) -> dict[str, Path]:
+    """Maps ``<id>.npy`` in a folder and the folders in it, by image id.
+
+    Raises:
+        UsageError: there are none.
+        HasvideoError: the ground truth does not know an image.
+    """
+    cams = {image_id(path.name): path for path in sorted(folder.rglob("*.npy"))}
+    if not cams:
+        raise UsageError(f"{folder} holds no .npy maps")
+    check_images(cams, truth, folder)
+    return cams
+
+
+def read_cam(path: Path) -> np.ndarray:
+    """A map of the image's class over the whole image, float ``(h, w)``.
+
+    Raises:
+        HasvideoError: the file is no array of two dimensions, or has values that are not finite.
+    """
+    try:
+        cam = np.load(path)
+    except (OSError, ValueError, EOFError) as error:
+        raise HasvideoError(f"cannot read {path}: {error}") from error
+    if cam.ndim != 2 or 0 in cam.shape or cam.dtype.kind not in "fiu":
+        raise HasvideoError(f"{path}: a map is an array (height, width) of numbers, got {cam.dtype} {cam.shape}")
+    if not np.isfinite(cam).all():
+        raise HasvideoError(f"{path}: the map has values that are not finite")
+    return cam
+
+
+def _text(path: Path) -> str:
+    if not path.is_file():
+        raise UsageError(f"no such file: {path}")
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise HasvideoError(f"cannot read {path}: {error}") from error
+
+
+def _some(names: Iterable[str]) -> str:
+    ordered = list(names) if isinstance(names, tuple) else sorted(names)
+    return ", ".join(ordered[:3]) + (f" and {len(ordered) - 3} more" if len(ordered) > 3 else "")

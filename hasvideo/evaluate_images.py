@@ -1,0 +1,263 @@
+"""Score boxes or CAMs of images: ``python -m hasvideo.evaluate_images PREDICTIONS --ground-truth ILSVRC``."""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+
+from hasvideo.commands import CallableModule, CommandParser, run
+from hasvideo.datasets.boxes import (
+    ImageGroundTruth,
+    check_images,
+    find_cams,
+    read_cam,
+    read_ground_truth,
+    read_predictions,
+)
+from hasvideo.errors import HasvideoError, UsageError
+from hasvideo.extents import check_rule, find_boxes, scale_map
+from hasvideo.files import write_text
+from hasvideo.metrics.failures import MISSES, FailureRule, find_failures
+from hasvideo.metrics.localization import (
+    CENTERED_SHARE,
+    IOU,
+    Convention,
+    ImagePrediction,
+    centered_box,
+    max_box_acc,
+    score_images,
+    whole_image,
+)
+from hasvideo.types import Activation, BoxRule, ThresholdMode
+
+CAM_SIDE = 224
+"""Pixels of both sides of the maps that MaxBoxAcc sweeps, as in wsolevaluation."""
+
+_NAMES = {
+    "top1_class": "Top-1 Clas",
+    "top5_class": "Top-5 Clas",
+    "top1_loc": "Top-1 Loc",
+    "top5_loc": "Top-5 Loc",
+    "gt_known": "GT-known Loc",
+}
+
+
+def evaluate_images(
+    predictions: str | Path | Mapping[str, ImagePrediction],
+    ground_truth: str | Path | ImageGroundTruth,
+    *,
+    rule: BoxRule | None = None,
+    iou: float = IOU,
+    convention: Convention = "continuous",
+) -> dict[str, Any]:
+    """Everything the command reports, as a dict ready for JSON.
+
+    Args:
+        predictions: a file of boxes (see :func:`hasvideo.datasets.boxes.read_predictions`), a folder of CAMs
+            ``<id>.npy`` of each image's own class, or predictions by image id. An image without any is missed.
+        ground_truth: what :func:`hasvideo.datasets.boxes.read_ground_truth` takes or returns.
+        rule: how boxes are read off CAMs.
+        iou: from which a box is a hit.
+        convention: of the boxes, see :mod:`hasvideo.metrics.localization`. Boxes read off CAMs follow it.
+
+    Returns:
+        ``images`` and how many are ``missing``; ``scores``; ``baselines`` by name, None where the images' sizes are not
+        known; ``failures``: ``counts`` and ``shares`` of the misses; ``outcomes``: outcome and IoU of every image; and
+        of CAMs ``max_box_acc`` and ``max_box_acc_v2``. All accuracies are 0..1, None where there are no classes.
+
+    Raises:
+        UsageError: a wrong option, or nothing at a path.
+        HasvideoError: a file is damaged, or names an image or class that the ground truth does not know.
+    """
+    rule = check_rule(rule or BoxRule())
+    if not 0 < iou <= 1:
+        raise UsageError(f"--iou is above 0 and at most 1, got {iou}")
+    truth = ground_truth if isinstance(ground_truth, ImageGroundTruth) else read_ground_truth(ground_truth)
+    sizes = _sizes(truth)
+    extra: dict[str, Any] = {}
+    if isinstance(predictions, Mapping):
+        check_images(predictions, truth, Path("predictions"))
+        found = predictions
+    elif Path(predictions).is_dir():
+        found, extra = _from_cams(Path(predictions), truth, sizes, rule, convention)
+    else:
+        found = read_predictions(predictions, truth)
+    missing = [image for image in truth.images if image not in found]
+    if missing:
+        warnings.warn(
+            f"no prediction for {len(missing)} of {len(truth.images)} images, such as {missing[0]}: counted as missed",
+            stacklevel=2,
+        )
+    return _report(found, truth, sizes, iou, convention) | {"missing": len(missing)} | extra
+
+
+def _report(
+    found: Mapping[str, ImagePrediction],
+    truth: ImageGroundTruth,
+    sizes: Mapping[str, tuple[int, int]],
+    iou: float,
+    convention: Convention,
+) -> dict[str, Any]:
+    boxes = truth.boxes
+    baselines: dict[str, float | None] = {"whole image": None, "centred box": None}
+    if len(sizes) == len(boxes):
+        whole = whole_image(boxes, sizes, convention)
+        centred = centered_box(boxes, sizes, CENTERED_SHARE, convention)
+        for name, baseline in zip(baselines, (whole, centred), strict=True):
+            baselines[name] = score_images(baseline, boxes, iou, convention).summary()["gt_known"]
+    failures = find_failures(found, boxes, FailureRule(iou=iou), convention)
+    return {
+        "images": len(boxes),
+        "iou": iou,
+        "convention": convention,
+        "scores": score_images(found, boxes, iou, convention).summary(),
+        "baselines": baselines,
+        "failures": {"counts": failures.counts(), "shares": failures.shares()},
+        "outcomes": {i: {"outcome": o, "iou": failures.ious[i]} for i, o in failures.outcomes.items()},
+    }
+
+
+def _sizes(truth: ImageGroundTruth) -> dict[str, tuple[int, int]]:
+    """Width and height of the images of which they are known, from the ground truth or from the image files."""
+    sizes = {}
+    images = Path(truth.source) / "ILSVRC" / "Data" / "CLS-LOC" / "val"
+    for image, known in truth.images.items():
+        if known.width:
+            sizes[image] = known.width, known.height
+        elif (images / f"{image}.JPEG").is_file():
+            sizes[image] = _read_size(images / f"{image}.JPEG")
+    return sizes
+
+
+def _read_size(path: Path) -> tuple[int, int]:
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:  # reads the header only
+            return image.size
+    except OSError as error:
+        raise HasvideoError(f"cannot read {path}: {error}") from error
+
+
+class _Maps(Mapping[str, np.ndarray]):
+    """The CAMs of a folder in the size that MaxBoxAcc sweeps, read when they are asked for: a data set is 10 GB."""
+
+    def __init__(self, paths: Mapping[str, Path]) -> None:
+        self.paths = paths
+
+    def __getitem__(self, image: str) -> np.ndarray:
+        cam = read_cam(self.paths[image])
+        return cam if cam.shape == (CAM_SIDE, CAM_SIDE) else scale_map(cam, CAM_SIDE, CAM_SIDE)
+
+    def __contains__(self, image: object) -> bool:
+        return image in self.paths
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.paths)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+
+def _from_cams(
+    folder: Path,
+    truth: ImageGroundTruth,
+    sizes: Mapping[str, tuple[int, int]],
+    rule: BoxRule,
+    convention: Convention,
+) -> tuple[dict[str, ImagePrediction], dict[str, Any]]:
+    """Boxes at the fixed threshold, and MaxBoxAcc."""
+    if len(sizes) < len(truth.images):
+        raise HasvideoError(f"{truth.source} does not say how large the images are, which CAMs are scaled to")
+    last = 1.0 if convention == "inclusive" else 0.0
+    paths = find_cams(folder, truth)
+    predictions = {}
+    for image, path in paths.items():
+        found = find_boxes(Activation(truth.images[image].label, 1.0, read_cam(path)), *sizes[image], rule)
+        boxes = tuple(replace(box, xmax=box.xmax - last, ymax=box.ymax - last) for box in found)
+        predictions[image] = ImagePrediction(boxes=boxes)
+    first = max_box_acc(_Maps(paths), truth.boxes, sizes, every=False, ious=(0.5,))
+    second = max_box_acc(_Maps(paths), truth.boxes, sizes)
+    return predictions, {
+        "threshold": rule.threshold,
+        "threshold_mode": rule.mode,
+        "max_box_acc": {"accuracy": first.mean, "threshold": first.best_threshold[0.5]},
+        "max_box_acc_v2": {
+            "accuracy": second.mean,
+            "by_iou": {f"{iou:g}": share for iou, share in second.best.items()},
+            "threshold_by_iou": {f"{iou:g}": at for iou, at in second.best_threshold.items()},
+        },
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command."""
+    arguments = _parser().parse_args(argv)
+    report = evaluate_images(
+        arguments.predictions,
+        arguments.ground_truth,
+        rule=BoxRule(arguments.threshold, arguments.threshold_mode),
+        iou=arguments.iou,
+        convention=arguments.convention,
+    )
+    if arguments.json is not None:
+        write_text(Path(arguments.json), json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    sys.stdout.write(_table(report))
+
+
+def _parser() -> CommandParser:
+    parser = CommandParser("evaluate_images", "Score boxes or CAMs of images: accuracies, MaxBoxAcc, failures.")
+    add, rule = parser.add_argument, BoxRule()
+    add("predictions", help="boxes: JSON as localize writes it, COCO results, CSV; or a folder of CAMs <id>.npy")
+    add("--ground-truth", required=True, help="folder in the ILSVRC layout, or a metadata folder of wsolevaluation")
+    add("--threshold", type=float, default=rule.threshold, help="of CAMs: fraction of the range a box is put around")
+    add("--threshold-mode", choices=get_args(ThresholdMode), default=rule.mode, help="range: 0 to max, or min to max")
+    add("--iou", type=float, default=IOU, help="overlap from which a box is a hit")
+    add(
+        "--convention",
+        choices=get_args(Convention),
+        default="continuous",
+        help="what the corners are: continuous, or inclusive indices of pixels (widths are xmax - xmin + 1)",
+    )
+    add("--json", help="file to write everything to, with the outcome of every image")
+    return parser
+
+
+def _table(report: Mapping[str, Any]) -> str:
+    head = (
+        f"{report['images']} images, {report['missing']} without a prediction; a hit has an IoU of at least "
+        f"{report['iou']:g} ({report['convention']} corners)"
+    )
+    rows = [["accuracy in %", "predictions", *report["baselines"]]]
+    for measure, name in _NAMES.items():
+        baselines = report["baselines"].values() if measure == "gt_known" else [None] * len(report["baselines"])
+        rows.append([name, *map(_percent, (report["scores"][measure], *baselines))])
+    for key, name in (("max_box_acc", "MaxBoxAcc"), ("max_box_acc_v2", "MaxBoxAccV2")):
+        if key in report:
+            rows.append([name, _percent(report[key]["accuracy"]), *["-"] * len(report["baselines"])])
+    failures = report["failures"]
+    misses = [["misses", "images", "% of misses"]]
+    misses += [[kind, str(failures["counts"][kind]), _percent(failures["shares"][kind])] for kind in MISSES]
+    return "\n".join([head, "", *_align(rows), "", *_align(misses), ""])
+
+
+def _align(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.2f}"
+
+
+sys.modules[__name__].__class__ = CallableModule
+
+if __name__ == "__main__":
+    run(main)
