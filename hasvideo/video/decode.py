@@ -22,6 +22,7 @@ import importlib
 import io
 import itertools
 import math
+import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -270,7 +271,10 @@ def _segment_frames(source: Container, decoder: str, size: tuple[int, int], sinc
     done = -math.inf
     for segment in _segments(source, since, SEGMENT_BYTES // (3 * size[0] * size[1])):
         try:
-            images = read(segment.remux(container_format), len(segment.shows), _stored(size, rotation), source.progress)
+            # The network waits for the first segment; later it keeps two cores busy, and a second thread only costs.
+            threads = THREADS if done < 0 or (os.cpu_count() or 1) > THREADS else 1
+            file, count = segment.remux(container_format), len(segment.shows)
+            images = read(file, count, _stored(size, rotation), threads, source.progress)
         except Exception:  # their own error classes are not documented, and PyAV tells what is wrong with the video
             rest = f"{source.codec} from {done:.1f} s on; PyAV does" if done > 0 else f"{source.codec}; PyAV decodes it"
             warnings.warn(f"{source.path}: {decoder} cannot decode {rest}", DecoderWarning, stacklevel=2)
@@ -284,7 +288,7 @@ def _segment_frames(source: Container, decoder: str, size: tuple[int, int], sinc
         yield from (frame for frame in _pyav_frames(source, size, max(done, since)) if frame.start >= done)
 
 
-def _decord_images(file: io.BytesIO, count: int, size: tuple[int, int], progress: Progress) -> list[Any]:
+def _decord_images(file: io.BytesIO, count: int, size: tuple[int, int], threads: int, progress: Progress) -> list[Any]:
     """Decode the ``count`` frames of a file.
 
     Raises:
@@ -293,7 +297,7 @@ def _decord_images(file: io.BytesIO, count: int, size: tuple[int, int], progress
     import decord
 
     decord.logging.set_level(decord.logging.QUIET)
-    reader = decord.VideoReader(file, width=size[0], height=size[1], num_threads=THREADS, fault_tol=1e-9)
+    reader = decord.VideoReader(file, width=size[0], height=size[1], num_threads=threads, fault_tol=1e-9)
     images = []
     for _ in range(count):
         images.append(reader.next())
@@ -301,7 +305,9 @@ def _decord_images(file: io.BytesIO, count: int, size: tuple[int, int], progress
     return images
 
 
-def _torchcodec_images(file: io.BytesIO, count: int, size: tuple[int, int], progress: Progress) -> list[Any]:
+def _torchcodec_images(
+    file: io.BytesIO, count: int, size: tuple[int, int], threads: int, progress: Progress
+) -> list[Any]:
     """Decode the ``count`` frames of a file.
 
     Raises:
@@ -311,7 +317,7 @@ def _torchcodec_images(file: io.BytesIO, count: int, size: tuple[int, int], prog
     from torchcodec.transforms import Resize  # type: ignore[attr-defined]
 
     scaled = [Resize(size[::-1])]
-    decoder = VideoDecoder(file.getvalue(), dimension_order="NHWC", num_ffmpeg_threads=THREADS, transforms=scaled)
+    decoder = VideoDecoder(file.getvalue(), dimension_order="NHWC", num_ffmpeg_threads=threads, transforms=scaled)
     images: list[Any] = []
     for first in range(0, count, BATCH):
         images.extend(decoder.get_frames_in_range(first, min(first + BATCH, count)).data)

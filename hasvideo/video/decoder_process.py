@@ -197,7 +197,10 @@ def _read_pixels(pipe: IO[bytes], shape: tuple[int, int, int]) -> np.ndarray:
 def _child_environment() -> dict[str, str]:
     """The child imports what the parent would, and leaves the cores to the network."""
     path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
-    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    # glibc would give every frame's memory back to the system, and fault it in page by page for the next one.
+    memory = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**27)}
+    return {**os.environ, **threads, **memory, "PYTHONPATH": path}
 
 
 class _Channel:
