@@ -9,18 +9,14 @@ seconds, as when a network is compiled: a decoder that reads ahead without bound
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
-import psutil
+from memory import PeakMemory, loop_video
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from hasvideo.video.decode import DECODERS
 from hasvideo.video.decoder_process import FrameStream
-from tests.video_files import loop_video
 
 
 def main() -> None:
@@ -42,8 +38,7 @@ def main() -> None:
 
 def _stream(video: Path, decoder: str, pause: float) -> tuple[int, float, int, int]:
     """Frames, seconds (without the pause), peak bytes of the decoder's process, and of both."""
-    with FrameStream(video, decoder) as stream:
-        watch = _MemoryWatch()
+    with FrameStream(video, decoder) as stream, PeakMemory() as peak:
         begin = time.perf_counter()
         frames = 0
         for chunk in stream.chunks(64):
@@ -51,29 +46,7 @@ def _stream(video: Path, decoder: str, pause: float) -> tuple[int, float, int, i
                 time.sleep(pause)
             frames += len(chunk)
         seconds = time.perf_counter() - begin - pause
-        return frames, seconds, *watch.stop()
-
-
-class _MemoryWatch:
-    """Samples resident memory until stopped."""
-
-    def __init__(self) -> None:
-        self._stopped = threading.Event()
-        self._child = self._total = 0
-        self._thread = threading.Thread(target=self._sample)
-        self._thread.start()
-
-    def stop(self) -> tuple[int, int]:
-        self._stopped.set()
-        self._thread.join()
-        return self._child, self._total
-
-    def _sample(self) -> None:
-        this = psutil.Process()
-        while not self._stopped.wait(0.05):
-            child = sum(process.memory_info().rss for process in this.children())
-            self._child = max(self._child, child)
-            self._total = max(self._total, child + this.memory_info().rss)
+    return frames, seconds, peak.children, peak.total
 
 
 if __name__ == "__main__":

@@ -14,10 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-import psutil
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from tests.video_files import loop_video
+from memory import PeakMemory, loop_video
 
 
 def main() -> None:
@@ -43,23 +40,11 @@ def _peak(video: Path, decoder: str, folder: Path) -> int:
     command = [sys.executable, "-m", "hasvideo.localize", str(video), "--quiet", "--decoder", decoder]
     command += ["-f", "json", "png", "-o", str(folder)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    peak = 0
-    while process.poll() is None:
-        peak = max(peak, _resident(process.pid))
-        time.sleep(0.1)
-    if process.returncode:
-        raise SystemExit(process.returncode)
-    return peak
-
-
-def _resident(pid: int) -> int:
-    total = 0
-    for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
-        try:
-            total += process.memory_info().rss
-        except psutil.NoSuchProcess:
-            continue
-    return total
+    with PeakMemory(process.pid) as peak:
+        code = process.wait()
+    if code:
+        raise SystemExit(code)
+    return peak.total
 
 
 if __name__ == "__main__":

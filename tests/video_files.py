@@ -170,25 +170,6 @@ def write_sound(path: Path, seconds: float = 1.0) -> Path:
     return path
 
 
-def loop_video(source: Path, target: Path, seconds: float) -> Path:
-    """Repeat a video, without encoding it again, until it lasts ``seconds``."""
-    with av.open(str(source)) as original, av.open(str(target), "w") as container:
-        template = original.streams.video[0]
-        packets = [packet for packet in original.demux(template) if packet.size]
-        stream = container.add_stream_from_template(template)
-        first = min(packet.pts for packet in packets)
-        length = max(packet.pts + packet.duration for packet in packets) - first
-        for repeat in range(max(1, round(seconds / float(length * template.time_base)))):
-            for original_packet in packets:
-                packet = av.Packet(bytes(original_packet))
-                packet.pts = original_packet.pts + repeat * length
-                packet.dts = original_packet.dts + repeat * length
-                packet.duration, packet.time_base = original_packet.duration, template.time_base
-                packet.is_keyframe, packet.stream = original_packet.is_keyframe, stream
-                container.mux(packet)
-    return target
-
-
 def flip_bytes(data: bytes, seed: int, flips: int = 8) -> bytes:
     """Damage ``flips`` random bytes."""
     rng = random.Random(seed)

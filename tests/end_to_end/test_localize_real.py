@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 import hasvideo
+from benchmarks.memory import loop_video
 from hasvideo.localize import Localizer
 from tests.colours import paint_video
-from tests.video_files import loop_video
 
 COMMAND = [sys.executable, "-m", "hasvideo.localize"]
 
