@@ -166,5 +166,11 @@ def test_damaged_files_are_one_line(ilsvrc, tmp_path, capsys):
 
 
 def test_help_comes_without_torch():
-    code = "import sys, hasvideo.evaluate_images as e\ntry: e.main(['--help'])\nexcept SystemExit: pass\nsys.exit('torch' in sys.modules)"
+    code = """
+import sys, hasvideo.evaluate_images
+try:
+    hasvideo.evaluate_images.main(["--help"])
+except SystemExit:
+    sys.exit("torch" in sys.modules)
+"""
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0

@@ -154,8 +154,8 @@ class _Runs:
         level: of the run's maximum ``(N,)``.
         map: that the run is in ``(N,)``.
         cells: of the run ``(N,)``.
-        rows: a run, a row and the level of the run's maximum in that row, each ``(M,)``, by ascending row in a map.
-        columns: likewise of maxima along columns, by ascending column.
+        rows: a run, a row and the level of the run's maximum in that row, each ``(N,)``; of each row of the chains.
+        columns: likewise of maxima along columns, ``(M,)`` each.
         one, other, meet: two runs, and the level of the lower pixel of the pair where they meet ``(E,)``.
         height: rows in a chain, 1 or 2.
     """
@@ -163,8 +163,8 @@ class _Runs:
     level: np.ndarray
     map: np.ndarray
     cells: np.ndarray
-    rows: tuple[np.ndarray, np.ndarray, np.ndarray]
-    columns: tuple[np.ndarray, np.ndarray, np.ndarray]
+    rows: list[tuple[np.ndarray, np.ndarray, np.ndarray]]
+    columns: list[tuple[np.ndarray, np.ndarray, np.ndarray]]
     one: np.ndarray
     other: np.ndarray
     meet: np.ndarray
@@ -174,9 +174,9 @@ class _Runs:
 def _find_runs(grey: np.ndarray, levels: np.ndarray, diagonal: bool) -> _Runs:
     _, height, width = grey.shape
     per_chain = 2 if diagonal and height % 2 == 0 else 1
-    upper = grey[:, ::per_chain].reshape(-1)
-    lower = grey[:, per_chain - 1 :: per_chain].reshape(-1) if per_chain == 2 else upper
-    chain = np.maximum(upper, lower) if per_chain == 2 else upper
+    lines = [grey[:, i::per_chain].reshape(-1) for i in range(per_chain)]
+    upper, lower = lines[0], lines[-1]
+    chain = np.maximum(upper, lower)
     starts = _run_starts(chain, width)
     cells = np.diff(starts, append=len(chain))
     run_of = np.repeat(np.arange(len(starts)), cells)
@@ -184,31 +184,23 @@ def _find_runs(grey: np.ndarray, levels: np.ndarray, diagonal: bool) -> _Runs:
     def level(pixels: np.ndarray) -> np.ndarray:
         return levels[pixels >> _SHIFT]
 
+    tops = [level(np.maximum.reduceat(line, starts)) for line in lines]
     row = starts // width * per_chain % height
-    tops = [level(np.maximum.reduceat(line, starts)) for line in ((upper, lower) if per_chain == 2 else (chain,))]
-    here, there = _links(upper, lower, width, height // per_chain, diagonal)
+    at_row, column = np.divmod(_column_maxima(grey), width)
     split = np.flatnonzero(starts % width)
-    columns = _column_maxima(grey)
-    at_row, column = np.divmod(columns, width)
-    order = np.argsort(column.astype(np.int16), kind="stable")
+    here, there = _links(upper, lower, width, height // per_chain, diagonal)
     return _Runs(
-        np.maximum.reduce(tops),
-        starts // (height // per_chain * width),
-        cells,
-        (
-            np.concatenate([np.arange(len(starts))] * per_chain),
-            np.concatenate([row + i for i in range(per_chain)]),
-            np.concatenate(tops),
-        ),
-        (
-            run_of[at_row // per_chain * width + column][order],
-            column[order],
-            level(grey.reshape(-1)[columns])[order],
-        ),
-        np.concatenate([split - 1, run_of[here]]),
-        np.concatenate([split, run_of[there]]),
-        np.concatenate([level(chain[starts[split] - 1]), level(np.minimum(lower[here], upper[there]))]),
-        per_chain,
+        level=np.maximum.reduce(tops),
+        map=starts // (height // per_chain * width),
+        cells=cells,
+        rows=[(np.arange(len(starts)), row + i, top) for i, top in enumerate(tops)],
+        columns=[
+            (run_of[at_row // per_chain * width + column], column, level(grey.reshape(-1, width)[at_row, column]))
+        ],
+        one=np.concatenate([split - 1, run_of[here]]),
+        other=np.concatenate([split, run_of[there]]),
+        meet=level(np.concatenate([chain[starts[split] - 1], np.minimum(lower[here], upper[there])])),
+        height=per_chain,
     )
 
 
@@ -296,11 +288,11 @@ def _follow(into: np.ndarray) -> np.ndarray:
 def _extents(runs: _Runs, number: np.ndarray, count: int, depth: int) -> np.ndarray:
     """How far what each maximum stands for reaches at each cut: least ``x, y, -x, -y``, int16 ``(4, count, depth)``."""
     reach = np.full((4, count + 1, depth + 1), _FAR, np.int16)
-    for axis, (run, place, level) in enumerate((runs.columns, runs.rows)):
-        at = number[run] * (depth + 1) + level
-        place = place.astype(np.int16)
-        np.minimum.at(reach[axis].reshape(-1), at, place)
-        np.minimum.at(reach[axis + 2].reshape(-1), at, -place)
+    for axis, found in enumerate((runs.columns, runs.rows)):
+        for run, place, level in found:
+            at, short = number[run] * (depth + 1) + level, place.astype(np.int16)
+            np.minimum.at(reach[axis].reshape(-1), at, short)
+            np.minimum.at(reach[axis + 2].reshape(-1), at, -short)
     return np.minimum.accumulate(reach[:, :count, :0:-1], axis=2)[:, :, ::-1]
 
 

@@ -18,9 +18,8 @@ def truth(tmp_path):
     root = tmp_path / "ilsvrc"
     root.mkdir()
     (root / "LOC_synset_mapping.txt").write_text("n01 tench, Tinca tinca\nn02 church\n")
-    (root / "LOC_val_solution.csv").write_text(
-        "ImageId,PredictionString\na,n01 1 2 30 40 \nb,n02 0 0 5 5 n02 6 6 9 9\n"
-    )
+    rows = "ImageId,PredictionString\na,n01 1 2 30 40 \nb,n02 0 0 5 5 n02 6 6 9 9\n"
+    (root / "LOC_val_solution.csv").write_text(rows)
     return read_ground_truth(root)
 
 
