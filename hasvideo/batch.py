@@ -67,8 +67,9 @@ class Batch(ABC, Generic[Found]):
         for argument, error in self.inputs.missing:
             self._failed(argument, error)
         if self.inputs.left_out:
-            what = f"left out {self.inputs.left_out} {self.medium.other.many}"
-            _say(f"hasvideo: warning: {what}: {self.medium.why_not(self.options.model)}", error=True)
+            other, count = self.medium.other, self.inputs.left_out
+            what = other.article if count == 1 else f"{count} {other.many}"
+            _say(f"hasvideo: warning: left out {what}: {self.medium.why_not(self.options.model)}", error=True)
         todo = {file_id: path for file_id, path in self.inputs.files.items() if not self._skipped(file_id, path)}
         if todo:
             self._localize_all(todo)
@@ -203,8 +204,9 @@ class ImageBatch(Batch[ImageDetections]):
         return self.localizer.model.classes
 
     def _progress(self, files: dict[str, Path]) -> Iterable[tuple[str, Path]]:
-        quiet = self.options.quiet or len(files) == 1
-        return tqdm(files.items(), desc="images", unit="image", file=sys.stderr, disable=quiet, leave=False)
+        # None: not in a log, where every table would come with a bar.
+        hidden = True if self.options.quiet or len(files) == 1 else None
+        return tqdm(files.items(), desc="images", unit="image", file=sys.stderr, disable=hidden, leave=False)
 
     def _localize(self, file_id: str, path: Path, position: str) -> tuple[ImageDetections, list[Path]]:
         found = self.localizer(path, self.choice, image=file_id)
@@ -233,7 +235,10 @@ def _read_truth(path: Path, files: dict[str, Path]) -> dict[str, ImageTruth]:
     """Known boxes by image, with the classes' names where the synsets' names lie above them."""
     from hasvideo.datasets.imagenet import MAPPING, read_mapping, read_truth
 
-    truth = read_truth(path, [])
+    problems: list[str] = []
+    truth = read_truth(path, problems)
+    if problems:
+        _say(f"hasvideo: warning: {len(problems)} unusable entries in {path}, such as: {problems[0]}", error=True)
     if not any(file.stem in truth for file in files.values()):
         raise UsageError(f"--ground-truth {path} knows none of the images, such as {next(iter(files.values())).stem}")
     root = next((folder for folder in (path, *path.absolute().parents) if (folder / MAPPING).is_file()), None)

@@ -205,7 +205,7 @@ def test_of_a_folder_of_both_the_model_takes_its_own(pictures, model, capsys, tm
     code, out, errors = localize(capsys, pictures, "--model", model)
     assert (code, out.count("label")) == (0, 2)
     assert len(errors) == 1
-    assert "warning: left out 1 videos" in errors[0]
+    assert "warning: left out a video: model" in errors[0]
     code, out, errors = localize(capsys, pictures, "--model", video_model(tmp_path / "v.ckpt"))
     assert (code, out.count("start")) == (0, 1)
     assert "warning: left out 2 images" in errors[0]
@@ -311,6 +311,15 @@ class TestGroundTruth:
             ("red, scarlet", (4, 6, 16, 20)), ("red, scarlet", (20, 20, 30, 30)),
         ]  # fmt: skip
         assert drawn["b"].truth == ()
+
+    def test_unusable_boxes_are_left_out_with_a_warning(self, image, model, capsys, tmp_path, drawn):
+        (tmp_path / "truth.csv").write_text("ImageId,PredictionString\na,n1 4 6 16 20\nb,n1 9 9 3 3\n")
+        arguments = ("-f", "png", "-o", tmp_path / "out", "--ground-truth", tmp_path / "truth.csv")
+        code, _, errors = localize(capsys, image, "--model", model, *arguments)
+        assert code == 0
+        assert "warning: 1 unusable entries" in errors[0]
+        assert "line 3" in errors[0]
+        assert [b.corners for b in drawn["a"].truth] == [(4, 6, 16, 20)]
 
     def test_boxes_for_another_size_are_left_out_with_a_warning(self, image, model, capsys, tmp_path, drawn):
         corners = {"xmin": 1, "ymin": 2, "xmax": 300, "ymax": 400}
