@@ -24,9 +24,9 @@ from hasvideo.train_imagenet import load_recipe
 
 CONFIGS = Path(__file__).parents[1] / "configs" / "small"
 MAIN = ("alexnet_gap", "alexnet_has_mix")
-SINGLE = ("alexnet_dropout_training", "alexnet_dropout_always", "alexnet_gmp")
-SINGLE += ("alexnet_has_8", "alexnet_has_16", "alexnet_has_22", "alexnet_has_28")
-SINGLE += ("alexnet_has_conv1", "alexnet_has_mix_p25", "alexnet_has_mix_p75", "googlenet_gap", "googlenet_has_mix")
+SINGLE = ("alexnet_has_8", "alexnet_has_16", "alexnet_has_22", "alexnet_has_28", "alexnet_dropout_training")
+SINGLE += ("googlenet_gap", "googlenet_has_mix", "alexnet_gmp", "alexnet_has_conv1")
+SINGLE += ("alexnet_has_mix_p25", "alexnet_has_mix_p75")
 
 
 def main() -> None:

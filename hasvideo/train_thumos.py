@@ -20,6 +20,7 @@ from hasvideo.commands import CallableModule, CommandParser, run
 from hasvideo.errors import UsageError
 from hasvideo.files import write_text
 from hasvideo.recipe import Recipe, add_options, from_options
+from hasvideo.report import cell, is_main_process, over_seeds
 
 if TYPE_CHECKING:
     from hasvideo.datasets.annotations import Annotations
@@ -83,7 +84,7 @@ def train_thumos(
             seeded = replace(chosen, training=replace(chosen.training, seed=seed))
             matches[method].append(_run(data, seeded, output / method / f"seed-{seed}", options))
     report = summarise(matches) | {"recipe": asdict(recipe)}
-    if _is_main_process():
+    if is_main_process():
         write_text(output / "results.json", json.dumps(report, indent=1) + "\n")
         write_text(output / "results.txt", render(report))
         for method, runs in matches.items():
@@ -112,17 +113,19 @@ def summarise(matches: Mapping[str, Sequence[Mapping[str, Matches]]]) -> dict[st
 
 def render(report: Mapping[str, Any]) -> str:
     """The report as plain text: mAP of each method by both protocols, AP by class, the paired difference."""
+    from hasvideo.output.tables import aligned
+
     lines = [f"mAP in %, mean ± standard deviation over {report['seeds']} seeds"]
     columns = list(next(iter(report["methods"].values()))["activitynet"]["mAP"])
     rows = [["method", "protocol", *columns]]
     for method, protocols in report["methods"].items():
-        rows += [[method, name, *(_cell(v) for v in of["mAP"].values())] for name, of in protocols.items()]
-    lines += [*_aligned(rows), ""]
+        rows += [[method, name, *(cell(v) for v in of["mAP"].values())] for name, of in protocols.items()]
+    lines += [aligned(rows, rows[0][:1]), ""]
     for method, protocols in report["methods"].items():
         by_class = protocols["activitynet"]["AP"]
         rows = [[f"AP in %, {method}, activitynet", *map(str, TIOU)]]
         rows += [[name, *(f"{value:.2f}" for value in ap.values())] for name, ap in by_class.items()]
-        lines += [*_aligned(rows), ""]
+        lines += [aligned(rows, rows[0][:1]), ""]
     for protocol, gap in report.get("difference", {}).items():
         lines.append(
             f"{HIDING} - {FULL}, {protocol}, average mAP over 0.1:0.5: {gap['mean']:+.2f}, 95 % interval of a paired "
@@ -142,7 +145,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         from_options(options),
         **{name: options[name] for name in names},
     )
-    if _is_main_process():
+    if is_main_process():
         sys.stdout.write(render(report))
 
 
@@ -216,7 +219,7 @@ def _run(data: _Data, recipe: Recipe, folder: Path, options: Mapping[str, Any]) 
     model, _ = fit(data.train_features, data.train_labels, data.meta, recipe, name=str(path), folder=folder, **options)
     durations = {name: video.duration for name, video in data.test.videos.items()}
     detections = detect(model, data.test_features, durations)
-    if _is_main_process():
+    if is_main_process():
         save_model(model, path)
         write_results_json(detections, folder / "detections.json")
     return {protocol: match(detections, data.test, protocol, TIOU, classes=data.test.labels) for protocol in PROTOCOLS}
@@ -224,10 +227,9 @@ def _run(data: _Data, recipe: Recipe, folder: Path, options: Mapping[str, Any]) 
 
 def _over_seeds(summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     rows = [{**s["mAP"], **s["averages"]} for s in summaries]
-    maps = {name: [100 * row[name] for row in rows] for name in rows[0]}
     classes = [name for name, count in summaries[0]["instances"].items() if count]
     return {
-        "mAP": {name: {"mean": float(np.mean(v)), "std": _std(v), "seeds": v} for name, v in maps.items()},
+        "mAP": {name: over_seeds([row[name] for row in rows]) for name in rows[0]},
         "AP": {
             name: {t: 100 * float(np.mean([s["AP"][name][t] for s in summaries])) for t in summaries[0]["mAP"]}
             for name in classes
@@ -241,25 +243,6 @@ def _difference(matches: Mapping[str, Sequence[Mapping[str, Matches]]], protocol
     hiding, full = ([run[protocol] for run in matches[method]] for method in (HIDING, FULL))
     gap = paired_bootstrap(hiding, full, TIOU[:5])
     return {name: 100 * value for name, value in asdict(gap).items()}
-
-
-def _std(values: Sequence[float]) -> float | None:
-    return float(np.std(values, ddof=1)) if len(values) > 1 else None
-
-
-def _cell(value: Mapping[str, Any]) -> str:
-    return f"{value['mean']:.2f}" + ("" if value["std"] is None else f" ± {value['std']:.2f}")
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
-
-
-def _is_main_process() -> bool:
-    from accelerate import PartialState
-
-    return PartialState().is_main_process
 
 
 sys.modules[__name__].__class__ = CallableModule

@@ -14,6 +14,7 @@ WIDTH, HEIGHT = 40, 32  # nothing may take images for square
 def make_ilsvrc(root: Path, train: int = 4, val: int = 2) -> Path:
     """Write ``train`` and ``val`` images of each class; a validation image's box is that of its square."""
     generator = np.random.default_rng(0)
+    root.mkdir(parents=True, exist_ok=True)
     (root / "LOC_synset_mapping.txt").write_text("".join(f"{wnid} {name}\n" for wnid, name in CLASSES.items()))
     solution = ["ImageId,PredictionString"]
     for channel, wnid in enumerate(CLASSES):

@@ -56,7 +56,7 @@ def trunk(config: ImageConfig) -> Trunk:
     block = BasicConv2d if config.batch_norm else _without_batch_norm
     stem, middle, out = scale((64, 192, 1024), config.width)
     first = OrderedDict(conv1=block(3, stem, kernel_size=7, stride=2, padding=3))
-    layers = [] if config.half_size else [("maxpool1", _pool())]
+    layers: list[tuple[str, nn.Module]] = [] if config.half_size else [("maxpool1", _pool())]
     layers += [("conv2", block(stem, stem, kernel_size=1))]
     layers += [("conv3", block(stem, middle, kernel_size=3, padding=1)), ("maxpool2", _pool())]
     into = middle

@@ -1,0 +1,199 @@
+"""Train and test on ImageNet: ``python -m hasvideo.train_imagenet --config configs/imagenet/alexnet_has_mix.yaml``.
+
+Any data set in the ILSVRC layout will do. Training sees which class an image shows, never where.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hasvideo.commands import CallableModule, CommandParser, run
+from hasvideo.errors import UsageError
+from hasvideo.files import write_text
+from hasvideo.image.recipe import ImageRecipe, add_options, from_options
+from hasvideo.report import cell, is_main_process, over_seeds
+
+if TYPE_CHECKING:
+    from hasvideo.datasets.imagenet import Ilsvrc, LabelledImages
+    from hasvideo.image.testing import ImageTest
+
+MEASURES = {
+    "gt_known": "GT-known Loc",
+    "top1_loc": "Top-1 Loc",
+    "top5_loc": "Top-5 Loc",
+    "top1_class": "Top-1 Clas",
+    "top5_class": "Top-5 Clas",
+    "max_box_acc": "MaxBoxAccV2",
+}
+
+
+def train_imagenet(
+    data: str | Path,
+    output: str | Path,
+    recipe: ImageRecipe | None = None,
+    *,
+    seeds: int = 1,
+    in_memory: bool = False,
+    check_images: bool = True,
+    pretrained: bool = False,
+    resume: bool = False,
+    tensorboard: bool = False,
+    device: str = "auto",
+) -> dict[str, Any]:
+    """Train on the classes of the training images and test on the boxes of the validation images.
+
+    Args:
+        data: folder in the ILSVRC layout.
+        output: folder for checkpoints, boxes, metrics and tables of every seed, and a list of the images left out.
+        recipe: network, hiding, optimizer; the paper's AlexNet with patches of mixed sizes by default.
+        seeds: how many runs, with the recipe's seed and the following ones.
+        in_memory: hold all images in memory, at the size of ``recipe.network.resize``.
+        check_images: decode every image once before training; those that cannot be are left out. With ``in_memory``
+            that happens anyway.
+        pretrained: start from torchvision's ImageNet weights where layers are the same.
+        resume: go on from what the output folder holds.
+        tensorboard: also write TensorBoard event files.
+        device: ``auto`` or ``cpu``.
+
+    Returns:
+        ``methods``: for the model and the baselines that look at nothing each accuracy as ``mean``, ``std`` over seeds
+        and ``seeds``, in percent; ``failures``: kinds of misses, in percent of the misses; ``recipe``.
+
+    Raises:
+        UsageError: a wrong option, or no data in the layout.
+        HasvideoError: classes and files do not fit together, or training fails.
+    """
+    if seeds < 1:
+        raise UsageError(f"seeds must be at least 1, got {seeds}")
+    from hasvideo.datasets.imagenet import load_ilsvrc
+    from hasvideo.image.fitting import fit
+    from hasvideo.image.model import save_image_model
+    from hasvideo.image.testing import run_test
+    from hasvideo.networks.pretrained import load_pretrained
+    from hasvideo.output.images import write_image_results
+
+    recipe, output = recipe or ImageRecipe(), Path(output)
+    found = load_ilsvrc(data)
+    train, val = _read(found, recipe.network.resize, in_memory, check_images, output)
+    options = {"resume": resume, "tensorboard": tensorboard, "device": device}
+    tests = []
+    for seed in range(recipe.training.seed, recipe.training.seed + seeds):
+        seeded = replace(recipe, training=replace(recipe.training, seed=seed))
+        folder = output / f"seed-{seed}"
+        name, prepare = str(folder / "model.ckpt"), load_pretrained if pretrained else None
+        model, _ = fit(train, list(found.classes), seeded, prepare=prepare, name=name, folder=folder, **options)
+        tests.append(run_test(model, val, found.truth))
+        if is_main_process():
+            save_image_model(model, folder / "model.ckpt")
+            write_image_results(tests[-1].detections(), folder / "boxes.json")
+    report = summarise(tests) | {"recipe": asdict(recipe)}
+    if is_main_process():
+        write_text(output / "results.json", json.dumps(report, indent=1) + "\n")
+        write_text(output / "results.txt", render(report))
+    return report
+
+
+def _read(
+    found: Ilsvrc, size: int, in_memory: bool, check: bool, output: Path
+) -> tuple[LabelledImages, LabelledImages]:
+    """Training and validation images without those that cannot be read, which are listed in a file."""
+    from hasvideo.datasets.imagenet import LabelledImages, find_unreadable
+
+    problems = list(found.problems)
+    training, validation = found.train, [(path, found.truth[image].label) for image, path in found.val.items()]
+    if check and not in_memory:
+        broken = find_unreadable([path for path, _ in (*training, *validation)], progress=is_main_process())
+        problems += list(broken.values())
+        training, validation = ([item for item in files if item[0] not in broken] for files in (training, validation))
+    train, val = (LabelledImages(files, found.classes, size, in_memory, problems) for files in (training, validation))
+    if is_main_process():
+        print(found.counts(), file=sys.stderr)
+        if problems:
+            path = output / "problems.txt"
+            write_text(path, "\n".join(problems) + "\n")
+            warnings.warn(f"{len(problems)} images are left out, see {path}; the first: {problems[0]}", stacklevel=3)
+    return train, val
+
+
+def summarise(tests: Sequence[ImageTest]) -> dict[str, Any]:
+    """Accuracies over seeds beside the baselines, and kinds of misses.
+
+    Args:
+        tests: one a seed, of the same images.
+
+    Returns:
+        See :func:`train_imagenet`.
+    """
+    from hasvideo.metrics.localization import centered_box, score_images, whole_image
+
+    truth, sizes = tests[0].true_boxes, tests[0].sizes
+    blind = {"whole image": whole_image(truth, sizes), "centred box": centered_box(truth, sizes)}
+    methods = {
+        name: {"gt_known": over_seeds([score_images(p, truth).summary()["gt_known"]])} for name, p in blind.items()
+    }
+    rows = [test.scores.summary() | {"max_box_acc": test.max_box.mean} for test in tests]
+    methods["model"] = {name: over_seeds([row[name] for row in rows]) for name in MEASURES}
+    shares = [test.failures.shares() for test in tests]
+    failures = {kind: over_seeds([share[kind] for share in shares]) for kind in shares[0]}
+    return {"seeds": len(tests), "images": len(truth), "methods": methods, "failures": failures}
+
+
+def render(report: Mapping[str, Any]) -> str:
+    """The report as plain text."""
+    from hasvideo.output.tables import aligned
+
+    rows = [["", *MEASURES.values()]]
+    for method, values in report["methods"].items():
+        rows.append([method, *(cell(values[name]) if name in values else "" for name in MEASURES)])
+    misses = ", ".join(f"{kind} {cell(value)}" for kind, value in report["failures"].items())
+    return (
+        f"percent of {report['images']} images, mean ± standard deviation over {report['seeds']} seeds\n"
+        f"{aligned(rows, [''])}\n\nmisses of GT-known Loc, in percent of the misses: {misses}\n"
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command."""
+    options = _parser().parse_args(argv)
+    names = ("seeds", "in_memory", "check_images", "pretrained", "resume", "tensorboard", "device")
+    chosen = {name: options[name] for name in names}
+    report = train_imagenet(options.data, options.output, from_options(options), **chosen)
+    if is_main_process():
+        sys.stdout.write(render(report))
+
+
+def load_recipe(config: str | Path) -> ImageRecipe:
+    """The recipe that a YAML file of this command, with those that it extends, describes.
+
+    Raises:
+        UsageError: a setting is out of its range.
+    """
+    return from_options(_parser().parse_args(["--config", str(config), "--data", "", "--output", ""]))
+
+
+def _parser() -> CommandParser:
+    parser = CommandParser("train_imagenet", "Train and test on ImageNet, from image-level labels alone.")
+    add = parser.add_argument
+    add("--data", required=True, help="folder with LOC_synset_mapping.txt and ILSVRC/ (docs/formats.md)")
+    add("-o", "--output", required=True, help="folder for checkpoints, boxes, metrics and tables")
+    add("--seeds", type=int, default=1, help="repeat with so many seeds and report mean ± standard deviation")
+    add("--in-memory", type=bool, default=False, help="hold all images in memory (at the size of network.resize)")
+    add("--check-images", type=bool, default=True, help="decode all images before training and leave broken ones out")
+    add("--pretrained", type=bool, default=False, help="start from torchvision's ImageNet weights where layers agree")
+    add("--resume", action="store_true", help="go on from what the output folder holds")
+    add("--tensorboard", action="store_true", help="also write TensorBoard event files")
+    add("--device", choices=("auto", "cpu"), default="auto", help="auto takes a GPU where there is one")
+    add_options(parser, ImageRecipe())
+    return parser
+
+
+sys.modules[__name__].__class__ = CallableModule
+
+if __name__ == "__main__":
+    run(main)
