@@ -118,7 +118,9 @@ def picture(train: Data, test: Data, seeds: int, path: Path) -> None:
             _draw_most_changed([of[0] for of in runs], truth, change, path)
 
 
-def _draw_most_changed(runs: Sequence[Sequence[Detections]], truth: Annotations, change: np.ndarray, path: Path) -> None:
+def _draw_most_changed(
+    runs: Sequence[Sequence[Detections]], truth: Annotations, change: np.ndarray, path: Path
+) -> None:
     order = np.argsort(change)
     chosen = [*order[::-1][: SHOWN // 2], *order[: SHOWN // 2]]
     figure = Figure(figsize=(11, 2.2 * SHOWN), layout="constrained", facecolor="white")

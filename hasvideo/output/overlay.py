@@ -30,6 +30,7 @@ _DPI = 150
 _ALONE, _PANEL = 5.0, 3.6  # inches of the image's longer side, in one panel and in several
 _NARROWEST, _COLUMNS = 3.2, 3  # inches of a panel's width, which a title needs; panels in a row
 _SIDE, _HEADER, _TITLE, _GAP = 0.3, 0.85, 0.4, 0.3  # inches
+_SHEET = 1.9  # inches of an image's side on a contact sheet
 _INK, _MUTED, _FOUND, _KNOWN = "#1f2328", "#5b626a", OKABE_ITO[1], "#FFFFFF"
 _TAG = 0.25  # inches that a box's score and label need above it
 _VEIL = (0.1, 0.65)  # opacity of the heat map where the activation is lowest, and highest
@@ -93,6 +94,41 @@ def draw_image(detections: ImageDetections, pixels: np.ndarray) -> Figure:
     return figure
 
 
+def draw_contact_sheet(
+    rows: Sequence[Sequence[ImageDetections]], methods: Sequence[str], captions: Sequence[str], columns: int = 2
+) -> Figure:
+    """Images side by side as several methods localize them, such as without and with hiding.
+
+    Args:
+        rows: for each image its detections by each method; the first activation is drawn with the boxes of its class.
+        methods: names of the methods.
+        captions: a line above each image.
+        columns: images beside each other.
+
+    Raises:
+        HasvideoError: an image cannot be read.
+    """
+    from matplotlib.figure import Figure
+
+    from hasvideo.image.read import read_image
+
+    lines, across = math.ceil(len(rows) / columns), columns * len(methods)
+    figure = Figure(figsize=(_SHEET * across, (_SHEET + _TITLE) * lines), dpi=_DPI, facecolor="white")
+    grid = figure.subplots(lines, across, squeeze=False, gridspec_kw={"wspace": 0.04, "hspace": 0.22})
+    figure.subplots_adjust(0.01, 0.01, 0.99, 1 - 0.5 / figure.get_figheight())
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for number, (row, caption) in enumerate(zip(rows, captions, strict=True)):
+        first = number % columns * len(methods)
+        panels = grid[number // columns, first : first + len(methods)]
+        for axes, detections, method in zip(panels, row, methods, strict=True):
+            pixels = _resized(read_image(detections.info.path)[0], *[round(_SHEET * _DPI)] * 2)
+            _draw_panel(axes, detections, detections.activations[0], pixels, tags=False)
+            write_line(axes, 0, 1.02, method, 40, transform=axes.transAxes, va="bottom", size=9, color=_MUTED)
+        write_line(panels[0], 0, 1.11, caption, 60, transform=panels[0].transAxes, va="bottom", size=10, color=_INK)
+    return figure
+
+
 def _draw_header(figure: Figure, detections: ImageDetections, left_out: int) -> None:
     width, total = figure.get_size_inches()
     left, inches = _SIDE / width, width - 2 * _SIDE
@@ -118,7 +154,9 @@ def _draw_title(axes: Axes, activation: Activation | None, inches: float, captio
     write_line(axes, inches * _DPI / panel.width, above, score, 30, ha="right", color=_MUTED, **style)
 
 
-def _draw_panel(axes: Axes, detections: ImageDetections, activation: Activation | None, image: np.ndarray) -> None:
+def _draw_panel(
+    axes: Axes, detections: ImageDetections, activation: Activation | None, image: np.ndarray, tags: bool = True
+) -> None:
     """One class over the image, whose pixels fill the axes; the axes' units are pixels of the image's file."""
     info = detections.info
     axes.set_axis_off()
@@ -131,7 +169,8 @@ def _draw_panel(axes: Axes, detections: ImageDetections, activation: Activation 
     for box in detections.boxes:
         if activation is not None and box.label == activation.label:
             _draw_box(axes, box, edgecolor=_FOUND, linewidth=2.5)
-            _draw_tag(axes, box, info)
+            if tags:
+                _draw_tag(axes, box, info)
 
 
 def _draw_heat(axes: Axes, activation: Activation, detections: ImageDetections, width: int, height: int) -> None:

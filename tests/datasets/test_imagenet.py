@@ -125,7 +125,9 @@ def test_a_wrong_line_of_the_mapping(tmp_path, line):
 HEADER = "ImageId,PredictionString"
 
 
-@pytest.mark.parametrize("text", ["no header", f"{HEADER}\nx,n01 1 2 3", f"{HEADER}\nx,n01 1 2 three 4", f"{HEADER}\nx,"])
+@pytest.mark.parametrize(
+    "text", ["no header", f"{HEADER}\nx,n01 1 2 3", f"{HEADER}\nx,n01 1 2 three 4", f"{HEADER}\nx,"]
+)
 def test_a_wrong_solution(tmp_path, text):
     path = tmp_path / "solution.csv"
     path.write_text(text)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.extents import find_boxes
-from hasvideo.output.overlay import MAX_PANELS, draw_image, plot_image
+from hasvideo.output.overlay import MAX_PANELS, draw_contact_sheet, draw_image, plot_image
 from hasvideo.output.palette import OKABE_ITO
 from hasvideo.types import Activation, Box, BoxRule, ImageDetections, ImageInfo
 
@@ -135,3 +135,15 @@ def test_what_cannot_be_drawn(tmp_path):
     with pytest.raises(HasvideoError, match=r"cannot read .*grey\.png"):
         plot_image(detections, tmp_path / "out.png")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_contact_sheet_shows_every_image_by_every_method(tmp_path):
+    known = (Box(32, 32, 96, 96, "cat", 1.0),)
+    rows = [[planted(tmp_path, truth=known), planted(tmp_path, truth=known, boxes=False)] for _ in range(3)]
+    figure = draw_contact_sheet(rows, ("GAP", "HaS"), ("first", "second", "third"), columns=2)
+    figure.savefig(tmp_path / "sheet.png")
+    panels = [axes for axes in figure.axes if axes.images]
+    assert len(panels) == 6
+    assert [len(axes.patches) for axes in panels] == [2, 1] * 3  # known and found, known alone
+    texts = [text.get_text() for axes in figure.axes for text in axes.texts]
+    assert sorted(texts) == sorted(["GAP", "HaS"] * 3 + ["first", "second", "third"])
