@@ -1,0 +1,81 @@
+"""The settings of a segmentation network's training. Without torch, for commands to show."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from hasvideo.errors import UsageError
+from hasvideo.recipe import TrainingConfig, add_settings
+
+if TYPE_CHECKING:
+    from hasvideo.commands import CommandParser, Namespace
+
+MOST_SKIPS = 2
+
+
+@dataclass(frozen=True)
+class FcnConfig:
+    """What a :class:`hasvideo.networks.fcn.Fcn` is made of; checkpoints keep it. The encoder is AlexNet-GAP's."""
+
+    num_classes: int = 21  # outputs: PASCAL VOC's 20 classes and the background
+    width: float = 1.0  # times as many channels in each layer; width, batch_norm, half_size are as in the backbone
+    batch_norm: bool = True  # after each convolution
+    half_size: bool = False  # first layer for images of half the usual side: half of all strides
+    skips: int = 0  # finer maps that are scored too: 0 as FCN-32s, 1 as FCN-16s, 2 as FCN-8s
+
+    def __post_init__(self) -> None:
+        if self.num_classes < 1 or self.width <= 0:
+            raise UsageError(f"a network needs positive sizes, got {self}")
+        if not 0 <= self.skips <= MOST_SKIPS:
+            raise UsageError(f"skips must be from 0 to {MOST_SKIPS}, got {self.skips}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dict for JSON; ``FcnConfig(**d)`` reads it back."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class JitterConfig:
+    """How training images and their masks are changed. The defaults are Long et al.'s: not at all."""
+
+    crop: int = 0  # pixels of both sides of a random crop, padded where the image is smaller; 0 takes whole images
+    min_scale: float = 1.0  # an image is scaled by a random factor from this one ...
+    max_scale: float = 1.0  # ... to this one
+    flip: bool = False  # mirror half of the images
+
+    def __post_init__(self) -> None:
+        if self.crop < 0 or not 0 < self.min_scale <= self.max_scale:
+            raise UsageError(f"jitter needs a crop >= 0 and 0 < min_scale <= max_scale, got {self}")
+
+
+@dataclass(frozen=True)
+class SegmentationRecipe:
+    """Everything that decides a segmentation network besides its images and its backbone.
+
+    The defaults are those of FCN-AlexNet (Long, Shelhamer & Darrell, CVPR 2015): whole images, 20 to a step, a fixed
+    learning rate, no augmentation, at least 175 epochs.
+    """
+
+    network: FcnConfig = field(default_factory=FcnConfig)  # num_classes follows the data
+    jitter: JitterConfig = field(default_factory=JitterConfig)
+    training: TrainingConfig = field(
+        default_factory=lambda: TrainingConfig(epochs=175, batch_size=20, optimizer="sgd", learning_rate=1e-3)
+    )
+
+
+def add_options(parser: CommandParser, defaults: SegmentationRecipe) -> None:
+    """Add an option for each setting, such as ``--network.skips``; in a YAML file the groups are nested."""
+    add_settings(parser, {group: getattr(defaults, group) for group in _GROUPS})
+
+
+def from_options(options: Namespace) -> SegmentationRecipe:
+    """The recipe that the options of :func:`add_options` say.
+
+    Raises:
+        UsageError: a setting is out of its range.
+    """
+    return SegmentationRecipe(*(kind(**vars(options[group])) for group, kind in _GROUPS.items()))
+
+
+_GROUPS = {"network": FcnConfig, "jitter": JitterConfig, "training": TrainingConfig}
