@@ -1,0 +1,317 @@
+"""Images with a class for every pixel, in the layout of PASCAL VOC, and the joint changes of both in training.
+
+The layout, whose ``<root>`` is a folder such as ``VOCdevkit/VOC2012``::
+
+    <root>/JPEGImages/<id>.jpg
+    <root>/SegmentationClass/<id>.png             palette or grey PNG whose pixels are class numbers; 255 is not counted
+    <root>/ImageSets/Segmentation/<list>.txt      an id a line: train, val, test
+    <root>/classes.txt                            line k (from 0) names class k; without it the classes are VOC's
+
+The images that SBD (Hariharan et al., "Semantic contours from inverse detectors", ICCV 2011) adds to VOC's are a
+further list and a further folder of masks: PNGs as they are passed on under the name ``SegmentationClassAug``, or
+SBD's own ``dataset/cls/<id>.mat``.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+
+from hasvideo.errors import HasvideoError, UsageError
+from hasvideo.image.read import read_image
+from hasvideo.metrics.segmentation import IGNORE
+from hasvideo.segmentation.recipe import JitterConfig
+
+VOC_CLASSES: tuple[str, ...] = ("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat")
+VOC_CLASSES += ("chair", "cow", "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa")
+VOC_CLASSES += ("train", "tvmonitor")
+MASKS = "SegmentationClass"
+EXTRA_MASKS = "SegmentationClassAug"
+_MASK_SUFFIXES = (".png", ".mat")
+_GREY_MODES = ("P", "L", "1")
+
+
+class Pair(NamedTuple):
+    """The files of an image and of its mask."""
+
+    image: Path
+    mask: Path
+
+
+def read_classes(root: str | Path) -> tuple[str, ...]:
+    """Names of the classes, from ``classes.txt``, or VOC's where there is none.
+
+    Raises:
+        UsageError: there is no such folder.
+        HasvideoError: a name occurs twice, there is none, or there are more than masks can tell apart.
+    """
+    path = Path(root) / "classes.txt"
+    if not Path(root).is_dir():
+        raise UsageError(f"no folder {root}")
+    if not path.is_file():
+        return VOC_CLASSES
+    names = _lines(path)
+    if not 0 < len(names) <= IGNORE or len(set(names)) != len(names):
+        raise HasvideoError(f"{path} must name 1 to {IGNORE} classes, each once; it has {len(names)} lines")
+    return tuple(names)
+
+
+def find_pairs(root: str | Path, listed: str | Path, masks: str | Path = MASKS) -> dict[str, Pair]:
+    """The files of a list, by id in its order.
+
+    Args:
+        root: the folder of ``JPEGImages``.
+        listed: name of a list, such as ``train``, or the path of a text file whose lines begin with an id.
+        masks: folder of the masks, by itself or in ``root``.
+
+    Raises:
+        UsageError: there is no such list or folder.
+        HasvideoError: the list is empty or names an image twice, or an image or a mask is missing.
+    """
+    root = Path(root)
+    path = Path(listed) if Path(listed).suffix else root / "ImageSets" / "Segmentation" / f"{listed}.txt"
+    if not path.is_file():
+        raise UsageError(f"no list {path}: not the layout of PASCAL VOC, or no such list")
+    folder = root / masks if (root / masks).is_dir() else Path(masks)
+    if not folder.is_dir():
+        raise UsageError(f"no folder {root / masks} of masks")
+    ids = [_id(line) for line in _lines(path)]
+    if not ids:
+        raise HasvideoError(f"{path} lists no image")
+    if len(set(ids)) < len(ids):
+        raise HasvideoError(f"{path} lists {next(i for i in ids if ids.count(i) > 1)} more than once")
+    return {i: Pair(_image(root, i, path), _mask(folder, i, path)) for i in ids}
+
+
+def training_pairs(
+    root: str | Path,
+    train: str | Path,
+    test: Mapping[str, Pair],
+    extra: str | Path | None = None,
+    extra_masks: str | Path = EXTRA_MASKS,
+) -> dict[str, Pair]:
+    """The images of a training list, with those of a further list that are neither in it nor tested on.
+
+    Args:
+        root, train: see :func:`find_pairs`.
+        test: what will be tested on; SBD has many of VOC's validation images.
+        extra: the further list, as SBD's.
+        extra_masks: folder of its masks.
+
+    Raises:
+        UsageError: as :func:`find_pairs`.
+        HasvideoError: as :func:`find_pairs`.
+    """
+    pairs = find_pairs(root, train)
+    if extra is None:
+        return pairs
+    found = find_pairs(root, extra, extra_masks)
+    tested = sum(i in test for i in found)
+    if tested:
+        warnings.warn(f"{tested} of {len(found)} images of {extra} are tested on and not trained on", stacklevel=2)
+    return pairs | {i: pair for i, pair in found.items() if i not in test and i not in pairs}
+
+
+class Segmented(NamedTuple):
+    """One image, RGB uint8 ``(3, H, W)``, and its mask of class numbers, uint8 ``(H, W)``, 255 = not counted.
+
+    In a batch: ``(B, 3, H, W)`` and ``(B, H, W)``.
+    """
+
+    image: Tensor
+    mask: Tensor
+
+
+class SegmentedImages(Dataset[Segmented]):
+    """Images with their masks; read when asked for, or all held in memory.
+
+    Args:
+        pairs: the files, by id.
+        classes: how many there are.
+        in_memory: read all now (4 bytes a pixel).
+
+    Raises:
+        HasvideoError: (when read) a file is damaged, sizes differ, or a mask holds an unknown label.
+    """
+
+    def __init__(self, pairs: Mapping[str, Pair], classes: int, in_memory: bool = False) -> None:
+        self.ids, self.pairs, self.classes = tuple(pairs), tuple(pairs.values()), classes
+        self.samples: list[Segmented] | None = None
+        if in_memory:
+            self.samples = [self[index] for index in range(len(self))]
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> Segmented:
+        return read_pair(self.pairs[index], self.classes) if self.samples is None else self.samples[index]
+
+
+def read_pair(pair: Pair, classes: int) -> Segmented:
+    """An image and its mask.
+
+    Raises:
+        HasvideoError: a file cannot be read, the sizes differ, or the mask holds a label that is none of the classes.
+    """
+    image, _ = read_image(pair.image)
+    mask = read_mask(pair.mask)
+    if image.shape[:2] != mask.shape:
+        raise HasvideoError(
+            f"{pair.mask}: the mask has {mask.shape[1]} x {mask.shape[0]} pixels, its image {pair.image} "
+            f"{image.shape[1]} x {image.shape[0]}"
+        )
+    unknown = np.setdiff1d(mask, [*range(classes), IGNORE])
+    if unknown.size:
+        raise HasvideoError(
+            f"{pair.mask}: unknown label {', '.join(map(str, unknown[:5]))}; accepted: 0 to {classes - 1}, and "
+            f"{IGNORE} for pixels that do not count"
+        )
+    return Segmented(torch.from_numpy(image).permute(2, 0, 1).contiguous(), torch.from_numpy(mask))
+
+
+def read_mask(path: str | Path) -> np.ndarray:
+    """The class numbers in a mask, uint8 ``(H, W)``: of a palette the indices, not the colours; of SBD its ``.mat``.
+
+    Raises:
+        HasvideoError: the file cannot be read or holds colours.
+    """
+    path = Path(path)
+    return _read_mat(path) if path.suffix == ".mat" else _read_png(path)
+
+
+def image_statistics(samples: SegmentedImages) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each channel over all pixels, float32 ``(3,)`` in 0..255."""
+    sums, squares, count = torch.zeros(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64), 0
+    for index in range(len(samples)):
+        pixels = samples[index].image.flatten(1).double()
+        sums += pixels.sum(dim=1)
+        squares += pixels.square().sum(dim=1)
+        count += pixels.shape[1]
+    mean = sums / count
+    return mean.float(), (squares / count - mean**2).clamp(min=1.0).sqrt().float()
+
+
+class Jitter:
+    """Changes image and mask alike, as :class:`hasvideo.training.Augmented` wants it: scale, crop, mirror.
+
+    Masks are scaled to the nearest pixel. What a crop has beyond the image takes the mean colour and does not count.
+
+    Args:
+        config: which changes, and how strong.
+        mean: of the training images' channels, 0..255.
+    """
+
+    def __init__(self, config: JitterConfig, mean: Tensor) -> None:
+        self.config = config
+        self.fill = mean.round().tolist()
+
+    def __call__(self, sample: Segmented, generator: torch.Generator) -> Segmented:
+        """The changed sample; the sample itself stays as it is."""
+        image, mask = tv_tensors.Image(sample.image), tv_tensors.Mask(sample.mask)
+        for step in self._steps(sample.mask.shape, *torch.rand(4, generator=generator).tolist()):
+            image, mask = step(image), step(mask)
+        return Segmented(image.as_subclass(Tensor), mask.as_subclass(Tensor))
+
+    def _steps(
+        self, shape: Sequence[int], scale: float, down: float, across: float, mirror: float
+    ) -> Iterator[Callable[[Any], Any]]:
+        """What to do to image and mask, from their height and width and four numbers from 0 to below 1."""
+        config = self.config
+        size = [
+            max(1, round(side * (config.min_scale + scale * (config.max_scale - config.min_scale)))) for side in shape
+        ]
+        if size != list(shape):
+            yield lambda x: v2.functional.resize(x, size, antialias=True)
+        if config.crop:
+            lacking = [max(0, config.crop - side) for side in size]
+            top, left = (int(part * (max(side - config.crop, 0) + 1))
+                         for part, side in zip((down, across), size, strict=True))  # fmt: skip
+            yield lambda x: v2.functional.pad(x, [0, 0, lacking[1], lacking[0]], fill=self._fill(x))
+            yield lambda x: v2.functional.crop(x, top, left, config.crop, config.crop)
+        if config.flip and mirror < 0.5:
+            yield v2.functional.horizontal_flip
+
+    def _fill(self, x: Tensor) -> list[float] | float:
+        return self.fill if isinstance(x, tv_tensors.Image) else IGNORE
+
+
+class Collate:
+    """Makes a batch of images of any sizes: padded to the largest by the mean colour and pixels that do not count.
+
+    Args:
+        mean: of the training images' channels, 0..255.
+    """
+
+    def __init__(self, mean: Tensor) -> None:
+        self.fill = mean.round().to(torch.uint8)[:, None, None]
+
+    def __call__(self, samples: Sequence[Segmented]) -> Segmented:
+        """The batch of some samples."""
+        height, width = (max(s.mask.shape[side] for s in samples) for side in (0, 1))
+        images = self.fill.repeat(len(samples), 1, height, width)
+        masks = torch.full((len(samples), height, width), IGNORE, dtype=torch.uint8)
+        for place, sample in enumerate(samples):
+            inside = (..., slice(sample.mask.shape[0]), slice(sample.mask.shape[1]))
+            images[place][inside], masks[place][inside] = sample.image, sample.mask
+        return Segmented(images, masks)
+
+
+def _id(line: str) -> str:
+    """The id in a line of a list; SBD's as passed on has the paths ``/JPEGImages/<id>.jpg /...Aug/<id>.png``."""
+    return Path(line.split()[0]).stem if "/" in line else line.split()[0]
+
+
+def _image(root: Path, image: str, listed: Path) -> Path:
+    path = root / "JPEGImages" / f"{image}.jpg"
+    if not path.is_file():
+        raise HasvideoError(f"no image {path}, which {listed} lists")
+    return path
+
+
+def _mask(folder: Path, image: str, listed: Path) -> Path:
+    for suffix in _MASK_SUFFIXES:
+        if (folder / f"{image}{suffix}").is_file():
+            return folder / f"{image}{suffix}"
+    raise HasvideoError(f"no mask {folder / image}.png, which {listed} lists")
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise HasvideoError(f"cannot read {path}: {error}") from error
+
+
+def _read_png(path: Path) -> np.ndarray:
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            if image.mode not in _GREY_MODES:
+                raise HasvideoError(
+                    f"{path}: holds colours (mode {image.mode}); a mask is a palette or grey image of class numbers"
+                )
+            return np.array(image, dtype=np.uint8)
+    except (OSError, SyntaxError, ValueError) as error:
+        if isinstance(error, HasvideoError):
+            raise
+        raise HasvideoError(f"cannot read {path}: {' '.join(str(error).split())}") from error
+
+
+def _read_mat(path: Path) -> np.ndarray:
+    from scipy.io import loadmat
+
+    try:
+        return np.array(loadmat(path)["GTcls"][0, 0]["Segmentation"], dtype=np.uint8)
+    except Exception as error:  # on a damaged file, scipy raises whatever its parser trips over
+        reason = " ".join(str(error).split())
+        raise HasvideoError(f"{path}: not a mask of SBD, which has GTcls.Segmentation ({reason})") from error
