@@ -1,0 +1,50 @@
+"""A segmentation network and its file."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from hasvideo.checkpoint import checkpoint_kind
+from hasvideo.errors import HasvideoError
+from hasvideo.image.model import load_image_model
+from hasvideo.networks.fcn import Fcn
+from hasvideo.segmentation.model import SegmentationModel, load_segmentation_model, save_segmentation_model
+from hasvideo.segmentation.recipe import FcnConfig
+
+IMAGE = np.random.default_rng(0).integers(0, 256, (33, 47, 3)).astype(np.uint8)
+
+
+@pytest.fixture
+def model() -> SegmentationModel:
+    torch.manual_seed(0)
+    network = Fcn(FcnConfig(num_classes=3, width=0.05, half_size=True, skips=1))
+    network.image_mean.fill_(100.0)
+    for score in network.scores:
+        torch.nn.init.normal_(score.weight)
+    return SegmentationModel("m", ("a", "b", "c"), network)
+
+
+def test_every_pixel_has_the_class_of_highest_score(model):
+    labels = model.segment(IMAGE)
+    assert (labels.dtype, labels.shape) == (np.uint8, (33, 47))
+    with torch.no_grad():
+        scores = model.network(torch.from_numpy(IMAGE).permute(2, 0, 1)[None])[0]
+    assert np.array_equal(labels, scores.argmax(dim=0).numpy())
+    assert len(np.unique(labels)) > 1
+
+
+def test_the_file_gives_the_same_model_back(model, tmp_path):
+    save_segmentation_model(model, tmp_path / "m.ckpt")
+    loaded = load_segmentation_model(tmp_path / "m.ckpt")
+    assert (loaded.classes, loaded.network.config) == (model.classes, model.network.config)
+    assert np.array_equal(loaded.segment(IMAGE), model.segment(IMAGE))
+    assert checkpoint_kind(tmp_path / "m.ckpt") == "segments"
+    with pytest.raises(HasvideoError, match="is a checkpoint for segments, not for objects"):
+        load_image_model(tmp_path / "m.ckpt")
+
+
+def test_names_are_as_many_as_outputs(model):
+    with pytest.raises(HasvideoError, match="2 class names for a network of 3 outputs"):
+        SegmentationModel("m", ("a", "b", "b"), model.network)
