@@ -16,13 +16,24 @@ from hasvideo.choice import Choice, check_options, split_classes
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.files import check_writable
 from hasvideo.image.localizer import ImageLocalizer
-from hasvideo.inputs import IMAGE, VIDEO, Medium, find_files
+from hasvideo.inputs import IMAGE, SEGMENTS, VIDEO, Medium, find_files
 from hasvideo.output.base import Found
 from hasvideo.output.images import image_table, write_image_results
+from hasvideo.output.segments import segments_table, write_segments_json
 from hasvideo.output.tables import table, write_results_json
-from hasvideo.output.writers import FORMATS, IMAGE_FORMATS, Registry, output_paths, resolve_formats, write
+from hasvideo.output.writers import (
+    FORMATS,
+    IMAGE_FORMATS,
+    REGISTRIES,
+    SEGMENT_FORMATS,
+    Registry,
+    output_paths,
+    resolve_formats,
+    write,
+)
 from hasvideo.progress import FilmStrip, VideoProgress
-from hasvideo.types import Box, Detections, ImageDetections
+from hasvideo.segmentation.segmenter import Segmenter
+from hasvideo.types import Box, Detections, ImageDetections, Segmentation
 from hasvideo.video.decode import check_request
 from hasvideo.video.localizer import Localizer
 
@@ -204,9 +215,7 @@ class ImageBatch(Batch[ImageDetections]):
         return self.localizer.model.classes
 
     def _progress(self, files: dict[str, Path]) -> Iterable[tuple[str, Path]]:
-        # None: not in a log, where every table would come with a bar.
-        hidden = True if self.options.quiet or len(files) == 1 else None
-        return tqdm(files.items(), desc="images", unit="image", file=sys.stderr, disable=hidden, leave=False)
+        return _images_bar(files, self.options.quiet)
 
     def _localize(self, file_id: str, path: Path, position: str) -> tuple[ImageDetections, list[Path]]:
         found = self.localizer(path, self.choice, image=file_id)
@@ -231,6 +240,35 @@ class ImageBatch(Batch[ImageDetections]):
         write_image_results(self.done, path, self.localizer.model.classes)
 
 
+class SegmentBatch(Batch[Segmentation]):
+    """Segments of images."""
+
+    medium, registry = SEGMENTS, SEGMENT_FORMATS
+
+    def _load(self, files: dict[str, Path]) -> Sequence[str]:
+        self.segmenter = Segmenter(self.options.model, self.options.device)
+        return self.segmenter.model.classes
+
+    def _progress(self, files: dict[str, Path]) -> Iterable[tuple[str, Path]]:
+        return _images_bar(files, self.options.quiet)
+
+    def _localize(self, file_id: str, path: Path, position: str) -> tuple[Segmentation, list[Path]]:
+        found = self.segmenter(path, image=file_id)
+        return found, write(found, self.folder, self.formats) if self.formats else []
+
+    def _describe(self, found: Segmentation) -> str:
+        return f"({found.info.width} x {found.info.height})\n{segments_table(found)}"
+
+    def _write_results(self, path: Path) -> None:
+        write_segments_json(self.done, path)
+
+
+def _images_bar(files: dict[str, Path], quiet: bool) -> Iterable[tuple[str, Path]]:
+    # None: not in a log, where every table would come with a bar.
+    hidden = True if quiet or len(files) == 1 else None
+    return tqdm(files.items(), desc="images", unit="image", file=sys.stderr, disable=hidden, leave=False)
+
+
 def _read_truth(path: Path, files: dict[str, Path]) -> dict[str, ImageTruth]:
     """Known boxes by image, with the classes' names where the synsets' names lie above them."""
     from hasvideo.datasets.imagenet import MAPPING, read_mapping, read_truth
@@ -251,6 +289,8 @@ def _read_truth(path: Path, files: dict[str, Path]) -> dict[str, ImageTruth]:
 
 def _without_maps(found: Found) -> Found:
     """For results of many files; the maps would fill the memory."""
+    if isinstance(found, Segmentation):
+        return replace(found, labels=np.zeros((0, 0), np.uint8))
     return replace(found, activations=tuple(replace(a, cam=np.zeros(0, np.float32)) for a in found.activations))
 
 
@@ -263,5 +303,5 @@ def _say(text: str, error: bool = False) -> None:
 
 def _is_input(word: str) -> bool:
     """Tell files from formats: ``-f json clip.mp4`` hands both to the option."""
-    known = word.lower() in FORMATS or word.lower() in IMAGE_FORMATS
+    known = any(word.lower() in formats for formats in REGISTRIES.values())
     return not known and (Path(word).exists() or bool(Path(word).suffix))

@@ -25,6 +25,16 @@ _ONLY_FOR: Mapping[str, Mapping[str, Any]] = {
 }
 """Options, with their defaults, that have a meaning for one medium only."""
 
+_ONLY_FOR_CAMS: Mapping[str, Any] = {
+    "classes": None,
+    "top_k": TOP_K,
+    "min_class_score": None,
+    "threshold": None,
+    "threshold_mode": None,
+    **_ONLY_FOR["images"],
+}
+"""Those that choose among class activation maps, or cut them: a segmentation network has none."""
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -140,13 +150,17 @@ def check_options(options: Mapping[str, Any], medium: Medium, model: str) -> Non
         model: its name, for the message.
 
     Raises:
-        UsageError: an option for the other medium is not at its default.
+        UsageError: an option for the other medium, or for another kind of model, is not at its default.
     """
-    defaults = _ONLY_FOR[medium.other.many]
+    _refuse(options, _ONLY_FOR[medium.other.many], f"{medium.other.many}; {medium.why_not(model)}")
+    if medium.kind == "segments":
+        _refuse(options, _ONLY_FOR_CAMS, f"models that localize objects; model {model} tells the class of every pixel")
+
+
+def _refuse(options: Mapping[str, Any], defaults: Mapping[str, Any], reason: str) -> None:
     given = [f"--{name.replace('_', '-')}" for name, value in defaults.items() if options.get(name, value) != value]
     if given:
-        verb = "is" if len(given) == 1 else "are"
-        raise UsageError(f"{' '.join(given)} {verb} for {medium.other.many}; {medium.why_not(model)}")
+        raise UsageError(f"{' '.join(given)} {'is' if len(given) == 1 else 'are'} for {reason}")
 
 
 def _spellings(known: Sequence[str]) -> dict[str, str]:

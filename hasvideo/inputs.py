@@ -15,13 +15,15 @@ VIDEO_SUFFIXES = frozenset(
     {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"}
     | {".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv"}
 )
-OVERLAY_SUFFIX = ".cam.png"
+OVERLAY_SUFFIX, MASK_SUFFIX, SEGMENTS_SUFFIX = ".cam.png", ".mask.png", ".segments.png"
 """How the pictures of localized images end: in a folder they are not taken for further images."""
+
+_PICTURES = (OVERLAY_SUFFIX, MASK_SUFFIX, SEGMENTS_SUFFIX)
 
 
 @dataclass(frozen=True)
 class Medium:
-    """Videos, or images.
+    """Videos, or images, and what is looked for in them.
 
     Attributes:
         article, many: what one and several are called.
@@ -39,12 +41,12 @@ class Medium:
     @property
     def other(self) -> Medium:
         """Images for videos, videos for images."""
-        return VIDEO if self is IMAGE else IMAGE
+        return IMAGE if self is VIDEO else VIDEO
 
     def claims(self, path: Path) -> bool:
         """Whether a file's name makes it one of this medium and not of the other; a GIF may pass for a video."""
         suffix = path.suffix.lower()
-        return suffix in self.suffixes and not (self is IMAGE and suffix == ".gif")
+        return suffix in self.suffixes and suffix != ".gif"
 
     def why_not(self, model: str) -> str:
         """What a model for this medium does, and what to take for the other."""
@@ -54,6 +56,7 @@ class Medium:
 
 VIDEO = Medium("a video", "videos", VIDEO_SUFFIXES, "actions", "kinetics400 or a checkpoint made by hasvideo train")
 IMAGE = Medium("an image", "images", IMAGE_SUFFIXES, "objects", "a checkpoint made by hasvideo train_imagenet")
+SEGMENTS = Medium("an image", "images", IMAGE_SUFFIXES, "segments", "a checkpoint made by hasvideo train_segmentation")
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ def find_files(arguments: Sequence[str], medium: Medium, recursive: bool = False
 
     Args:
         arguments: paths or patterns (``**`` matches folders of any depth).
-        medium: :data:`VIDEO` or :data:`IMAGE`.
+        medium: :data:`VIDEO`, :data:`IMAGE` or :data:`SEGMENTS`.
         recursive: also look into the folders of a folder.
         hint: what to do about files of the other medium, for the message.
     """
@@ -143,7 +146,7 @@ def _in_folder(folder: Path, medium: Medium, recursive: bool) -> list[Path]:
     next(folder.iterdir(), None)  # an unreadable folder is not an empty one
     names = [p for p in (folder.rglob("*") if recursive else folder.glob("*")) if not p.name.startswith(".")]
     names = [p for p in names if p.suffix.lower() in medium.suffixes or medium.other.claims(p)]
-    return sorted(p for p in names if not p.name.lower().endswith(OVERLAY_SUFFIX) and p.is_file())
+    return sorted(p for p in names if not p.name.lower().endswith(_PICTURES) and p.is_file())
 
 
 def file_ids(paths: Iterable[Path]) -> dict[str, Path]:

@@ -14,15 +14,17 @@ from hasvideo.choice import NMS_TIOU, TOP_K, Choice, check_options
 from hasvideo.commands import CallableModule, CommandParser, run
 from hasvideo.errors import HasvideoError
 from hasvideo.image.localizer import ImageLocalizer
-from hasvideo.inputs import IMAGE, VIDEO, Medium, wrong_medium
-from hasvideo.types import Detections, ImageDetections, ThresholdMode
+from hasvideo.inputs import IMAGE, SEGMENTS, VIDEO, Medium, wrong_medium
+from hasvideo.segmentation.segmenter import Segmenter
+from hasvideo.types import Detections, ImageDetections, Segmentation, ThresholdMode
 from hasvideo.video.localizer import Localizer
 
 if TYPE_CHECKING:
     from hasvideo.image.model import ImageModel
     from hasvideo.model import Model
+    from hasvideo.segmentation.model import SegmentationModel
 
-    AnyModel = str | Path | Model | Localizer | ImageModel | ImageLocalizer
+    AnyModel = str | Path | Model | Localizer | ImageModel | ImageLocalizer | SegmentationModel | Segmenter
 
 
 def localize(
@@ -43,8 +45,8 @@ def localize(
     decoder: str = "decord",
     engine: str = "auto",
     device: str = "cpu",
-) -> Detections | ImageDetections:
-    """Localize actions in one video, or objects in one image; the model decides which.
+) -> Detections | ImageDetections | Segmentation:
+    """Localize actions in one video, or objects or segments in one image; the model decides which.
 
     >>> detections = hasvideo.localize("video.mp4", classes=["pull ups", "lunge"])
     >>> for i in detections.intervals:
@@ -54,9 +56,9 @@ def localize(
 
     Args:
         path: video or image file.
-        model: ``kinetics400``, the path of a checkpoint made by ``hasvideo train`` (videos) or ``train_imagenet``
-            (images), or a :class:`Localizer` or :class:`ImageLocalizer`, which saves loading for every further file
-            (decoder, engine and device are then its own).
+        model: ``kinetics400``, the path of a checkpoint made by ``hasvideo train`` (videos), ``train_imagenet`` or
+            ``train_segmentation`` (images), or a :class:`Localizer`, :class:`ImageLocalizer` or :class:`Segmenter`,
+            which saves loading for every further file (decoder, engine and device are then its own).
         classes: names of the classes to localize, however improbable; empty: the most probable ones.
         top_k: at most so many of the most probable classes.
         min_class_score: probability that the file shows a class at all, 0..1, from which the class is localized; None:
@@ -74,7 +76,8 @@ def localize(
 
     Returns:
         Intervals, or boxes, by falling score, with the CAM of every class that was looked at. The score is the mean of
-        the CAM in the interval or component relative to the CAM's maximum, times the class's probability: 0..1.
+        the CAM in the interval or component relative to the CAM's maximum, times the class's probability: 0..1. Of a
+        model for segments the class of every pixel; the options but ``device`` are not for it.
 
     Raises:
         UsageError: an unknown model, class, decoder, engine or device, a value out of range or not for this medium, or
@@ -94,7 +97,10 @@ def localize(
         "nms_tiou": nms_tiou,
         "every_box": every_box,
     }
-    check_options(wishes | {"start": start, "end": end, "decoder": decoder, "engine": engine}, medium, name)
+    others = {"classes": classes or None, "start": start, "end": end, "decoder": decoder, "engine": engine}
+    check_options(wishes | others, medium, name)
+    if medium is SEGMENTS:
+        return (model if isinstance(model, Segmenter) else Segmenter(model, device))(path)  # type: ignore[arg-type]
     choice = Choice(classes=(classes,) if isinstance(classes, str) else tuple(classes), **wishes)
     if medium is IMAGE:
         image_localizer = model if isinstance(model, ImageLocalizer) else ImageLocalizer(model, device)  # type: ignore[arg-type]
@@ -104,33 +110,36 @@ def localize(
 
 
 def medium_of(model: AnyModel) -> Medium:
-    """Whether a model is for videos or for images.
+    """Whether a model is for videos, or for objects or segments in images.
 
     Raises:
         UsageError: neither a built-in model nor a file.
-        HasvideoError: the file is not a checkpoint, or is for neither.
+        HasvideoError: the file is not a checkpoint, or is for none of them.
     """
     if isinstance(model, Localizer) or model == "kinetics400":  # known without loading torch
         return VIDEO
     if isinstance(model, ImageLocalizer):
         return IMAGE
+    if isinstance(model, Segmenter):
+        return SEGMENTS
     if not isinstance(model, str | Path):
         from hasvideo.image.model import ImageModel
+        from hasvideo.segmentation.model import SegmentationModel
 
-        return IMAGE if isinstance(model, ImageModel) else VIDEO
+        return IMAGE if isinstance(model, ImageModel) else SEGMENTS if isinstance(model, SegmentationModel) else VIDEO
     from hasvideo.model import model_kind
 
     kind = model_kind(model)
-    for medium in (VIDEO, IMAGE):
-        if medium.kind == kind:
-            return medium
-    raise HasvideoError(f"{model} is a checkpoint for {kind}; accepted: checkpoints for {VIDEO.kind} or {IMAGE.kind}")
+    media = {medium.kind: medium for medium in (VIDEO, IMAGE, SEGMENTS)}
+    if kind not in media:
+        raise HasvideoError(f"{model} is a checkpoint for {kind}; accepted: checkpoints for {', '.join(media)}")
+    return media[kind]
 
 
 def _name(model: AnyModel) -> str:
     if isinstance(model, str | Path):
         return str(model)
-    return (model.model if isinstance(model, Localizer | ImageLocalizer) else model).name
+    return (model.model if isinstance(model, Localizer | ImageLocalizer | Segmenter) else model).name
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -140,8 +149,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.list_classes:
         print("\n".join(_classes(options.model, medium)))
         return 0
-    from hasvideo.batch import ImageBatch, VideoBatch
+    from hasvideo.batch import ImageBatch, SegmentBatch, VideoBatch
 
+    if medium is SEGMENTS:
+        return SegmentBatch(options).run()
     batch = ImageBatch(options) if medium is IMAGE else VideoBatch(options)
     return batch.run()
 
@@ -151,6 +162,10 @@ def _classes(model: str, medium: Medium) -> tuple[str, ...]:
         from hasvideo.image.model import load_image_model
 
         return load_image_model(Path(model)).classes
+    if medium is SEGMENTS:
+        from hasvideo.segmentation.model import load_segmentation_model
+
+        return load_segmentation_model(Path(model)).classes
     from hasvideo.model import load_model
 
     return load_model(model).classes
@@ -165,12 +180,13 @@ def _parser() -> CommandParser:
         help="videos or images, folders of them, patterns; put -- before a name with a leading dash",
     )
     add("-f", "--format", nargs="+", default=[],
-        help="files: json csv srt vtt ass eaf labelstudio png html (of images: json csv coco png), or all")  # fmt: skip
+        help="files: json csv srt vtt ass eaf labelstudio png html (of images: json csv coco png; of segments: "
+        "json mask png), or all")  # fmt: skip
     add("-o", "--output", type=Path | None, default=None, help="folder of those files (default: the current one)")
     add("--results", type=Path | None, default=None,
         help="also write all that is found to this JSON file (of images: x.coco.json is COCO's)")  # fmt: skip
-    add("--model", default="kinetics400", help="kinetics400, or a checkpoint made by hasvideo train (for videos) or "
-        "hasvideo train_imagenet (for images)")  # fmt: skip
+    add("--model", default="kinetics400", help="kinetics400, or a checkpoint made by hasvideo train (for videos), "
+        "hasvideo train_imagenet or hasvideo train_segmentation (for images)")  # fmt: skip
     add("--classes", type=str | list[str] | None, default=None, help='localize these classes only: "pull ups,lunge"')
     add("--list-classes", action="store_true", help="print the model's classes and stop")
     add("--top-k", type=int, default=TOP_K, help="localize at most so many classes a file, the most probable ones")

@@ -244,3 +244,34 @@ class ImageDetections:
     rule: BoxRule = BoxRule()
     model: str = ""
     truth: tuple[Box, ...] = ()
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """The class of every pixel of one image: what the writers of segments take and :func:`hasvideo.localize` returns.
+
+    Attributes:
+        image: id, unique in a batch (the file's stem unless two inputs share it).
+        info: the file's own data.
+        classes: names of all classes of the model.
+        labels: number of the class at each pixel, uint8 ``(H, W)``.
+        model: path of the checkpoint.
+        shares: share of the pixels, above 0 to 1, of each class that has any, the largest first; by default as the
+            labels say.
+        truth: the true numbers, uint8 ``(H, W)``, 255 where none counts, if they are known; the pictures show them.
+    """
+
+    image: str
+    info: ImageInfo
+    classes: tuple[str, ...]
+    labels: np.ndarray
+    model: str = ""
+    shares: dict[str, float] = field(default_factory=dict)
+    truth: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if not self.shares:
+            counts = np.bincount(self.labels.ravel(), minlength=len(self.classes))
+            order = [c for c in np.argsort(-counts, kind="stable").tolist() if counts[c]]
+            shares = {self.classes[c]: float(counts[c] / self.labels.size) for c in order}
+            object.__setattr__(self, "shares", shares)

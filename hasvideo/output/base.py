@@ -13,9 +13,9 @@ from urllib.parse import quote
 import numpy as np
 
 from hasvideo.files import write_bytes
-from hasvideo.types import Detections, ImageDetections, Interval
+from hasvideo.types import Detections, ImageDetections, Interval, Segmentation
 
-Found = TypeVar("Found", Detections, ImageDetections)
+Found = TypeVar("Found", Detections, ImageDetections, Segmentation)
 Thumbnail = tuple[float, np.ndarray]
 """A frame of the video: its time in seconds, and its pixels, uint8 ``(H, W, 3)`` RGB."""
 
@@ -39,7 +39,7 @@ class WriteOptions:
 
 
 class Writer(ABC, Generic[Found]):
-    """One output format, of videos (``Writer[Detections]``) or of images (``Writer[ImageDetections]``).
+    """One output format: of actions (``Writer[Detections]``), objects (``ImageDetections``) or ``Segmentation``.
 
     Attributes:
         suffixes: endings of the files it writes for a video or an image, the main file first.

@@ -18,9 +18,10 @@ from hasvideo.output.labelstudio import LabelStudioWriter
 from hasvideo.output.overlay import OverlayWriter
 from hasvideo.output.page import HtmlWriter
 from hasvideo.output.plots import PngWriter
+from hasvideo.output.segments import MaskWriter, SegmentsJsonWriter, SegmentsWriter
 from hasvideo.output.subtitles import AssWriter, SrtWriter, VttWriter
 from hasvideo.output.tables import CsvWriter, JsonWriter
-from hasvideo.types import Detections, ImageDetections
+from hasvideo.types import Detections, ImageDetections, Segmentation
 
 FORMATS: dict[str, Writer[Detections]] = {
     "json": JsonWriter(),
@@ -42,7 +43,14 @@ IMAGE_FORMATS: dict[str, Writer[ImageDetections]] = {
     "png": OverlayWriter(),
 }
 
-Registry = Mapping[str, Writer[Detections]] | Mapping[str, Writer[ImageDetections]]
+SEGMENT_FORMATS: dict[str, Writer[Segmentation]] = {
+    "json": SegmentsJsonWriter(),
+    "mask": MaskWriter(),
+    "png": SegmentsWriter(),
+}
+
+Registry = Mapping[str, Writer[Detections]] | Mapping[str, Writer[ImageDetections]] | Mapping[str, Writer[Segmentation]]
+REGISTRIES: dict[str, Registry] = {"videos": FORMATS, "images": IMAGE_FORMATS, "segments of images": SEGMENT_FORMATS}
 
 
 def resolve_formats(names: Sequence[str], registry: Registry = FORMATS) -> list[str]:
@@ -50,7 +58,7 @@ def resolve_formats(names: Sequence[str], registry: Registry = FORMATS) -> list[
 
     Args:
         names: format names in any case; one name may hold several, separated by commas.
-        registry: the formats to choose from: :data:`FORMATS` of videos or :data:`IMAGE_FORMATS`.
+        registry: the formats to choose from: one of :data:`REGISTRIES`.
 
     Raises:
         UsageError: a name is not known, or there is none at all.
@@ -78,7 +86,7 @@ def output_paths(file_id: str, folder: Path, formats: Sequence[str], registry: R
 
 
 def write(
-    detections: Detections | ImageDetections,
+    detections: Detections | ImageDetections | Segmentation,
     folder: Path,
     formats: Sequence[str],
     *,
@@ -92,7 +100,7 @@ def write(
     Args:
         detections: what was found in the video, or image.
         folder: where the files go; made if it is not there.
-        formats: names as in :data:`FORMATS`, or :data:`IMAGE_FORMATS` for an image, or ``all``.
+        formats: names as in the one of :data:`REGISTRIES` for what was found, or ``all``.
         thumbnails, embed_video, labelstudio_prefix, classes: see :class:`hasvideo.output.base.WriteOptions`.
 
     Returns:
@@ -105,6 +113,8 @@ def write(
     options = WriteOptions(thumbnails, embed_video, labelstudio_prefix, classes)
     if isinstance(detections, ImageDetections):
         return _write(detections, detections.image, folder, formats, IMAGE_FORMATS, options)
+    if isinstance(detections, Segmentation):
+        return _write(detections, detections.image, folder, formats, SEGMENT_FORMATS, options)
     return _write(detections, detections.video, folder, formats, FORMATS, options)
 
 
@@ -125,9 +135,10 @@ def _write(
 
 
 def _unknown_format(name: str, registry: Registry) -> str:
-    if name in FORMATS or name in IMAGE_FORMATS:
-        kinds = ("videos", "images") if name in FORMATS else ("images", "videos")
-        return f"output format {name!r} is for {kinds[0]}; accepted for {kinds[1]}: {', '.join(registry)}, all"
+    owners = [what for what, formats in REGISTRIES.items() if name in formats]
+    if owners:
+        ours = next(what for what, formats in REGISTRIES.items() if formats is registry)
+        return f"output format {name!r} is for {owners[0]}; accepted for {ours}: {', '.join(registry)}, all"
     close = difflib.get_close_matches(name, [*registry, "all"], n=1)
     hint = f"did you mean {close[0]}? " if close else ""
     return f"unknown output format {name!r}; {hint}accepted: {', '.join(registry)}, all"

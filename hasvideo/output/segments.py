@@ -1,0 +1,187 @@
+"""The classes of an image's pixels as a palette PNG, as a picture with a legend, as JSON and as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hasvideo.files import atomic_path
+from hasvideo.inputs import MASK_SUFFIX, SEGMENTS_SUFFIX
+from hasvideo.output.base import WriteOptions, Writer, one_line
+from hasvideo.output.images import VERSION
+from hasvideo.output.palette import voc_palette
+from hasvideo.output.plots import save_figure, write_line
+from hasvideo.output.tables import aligned, write_json
+from hasvideo.types import Segmentation
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_DPI = 150
+_PANEL, _LEGEND = 5.0, 2.6  # inches of the image's longer side, and of the legend's width
+_SIDE, _HEADER, _TITLE, _GAP, _ROW = 0.3, 0.85, 0.35, 0.3, 0.27  # inches
+_MOST = 22  # classes in the legend
+_FINEST = 1500  # pixels of an image's longer side, about, from which it is thinned
+_TINT = 0.6  # opacity of the classes' colours over the image
+_INK, _MUTED = "#1f2328", "#5b626a"
+
+
+class SegmentsJsonWriter(Writer[Segmentation]):
+    """One image's size and the share of each class, see docs/formats.md."""
+
+    suffixes = (".json",)
+
+    def write(self, detections: Segmentation, paths: Sequence[Path], options: WriteOptions) -> None:
+        """Write ``<image>.json``."""
+        write_segments_json([detections], paths[0])
+
+
+class MaskWriter(Writer[Segmentation]):
+    """A palette PNG of the image's size: class numbers as PASCAL VOC's masks hold them, in its colours."""
+
+    suffixes = (MASK_SUFFIX,)
+
+    def write(self, detections: Segmentation, paths: Sequence[Path], options: WriteOptions) -> None:
+        """Write ``<image>.mask.png``."""
+        write_mask(detections.labels, paths[0])
+
+
+class SegmentsWriter(Writer[Segmentation]):
+    """The image with its classes' colours over it, and a legend."""
+
+    suffixes = (SEGMENTS_SUFFIX,)
+
+    def write(self, detections: Segmentation, paths: Sequence[Path], options: WriteOptions) -> None:
+        """Write ``<image>.segments.png``."""
+        plot_segments(detections, paths[0])
+
+
+def write_segments_json(segmentations: Iterable[Segmentation], path: Path) -> None:
+    """Write the sizes and the shares of the classes of any number of images.
+
+    Raises:
+        HasvideoError: the file cannot be written.
+    """
+    entries = {
+        s.image: {
+            "width": s.info.width,
+            "height": s.info.height,
+            "classes": [{"label": label, "share": share} for label, share in s.shares.items()],
+        }
+        for s in segmentations
+    }
+    write_json(path, {"version": VERSION, "results": entries})
+
+
+def write_mask(labels: np.ndarray, path: Path) -> None:
+    """Write class numbers, uint8 ``(H, W)``, as a PNG with PASCAL VOC's palette, whole or not at all.
+
+    Raises:
+        HasvideoError: the file cannot be written.
+    """
+    from PIL import Image
+
+    image = Image.fromarray(labels)
+    image.putpalette(voc_palette().tobytes())
+    with atomic_path(path) as temporary:
+        image.save(temporary, optimize=True)
+
+
+def segments_table(segmentation: Segmentation) -> str:
+    """The share of the pixels of each class that has any, as aligned plain text."""
+    rows = [[one_line(label), f"{100 * share:.1f} %"] for label, share in segmentation.shares.items()]
+    return aligned([["label", "pixels"], *rows], left=("label",))
+
+
+def plot_segments(segmentation: Segmentation, path: Path) -> None:
+    """Draw the classes over the image into a file; its suffix says the format (png, svg, pdf).
+
+    Args:
+        segmentation: what was found in the image; its pixels are read from its file.
+        path: where the picture goes.
+
+    Raises:
+        UsageError: the suffix is none of the above.
+        HasvideoError: the image cannot be read, or the file not written.
+    """
+    from hasvideo.image.read import read_image
+
+    pixels, _ = read_image(segmentation.info.path)
+    save_figure(path, lambda: draw_segments(segmentation, pixels), _DPI)
+
+
+def draw_segments(segmentation: Segmentation, pixels: np.ndarray) -> Figure:
+    """The picture of :func:`plot_segments` as a matplotlib figure, to show in a notebook or change.
+
+    Args:
+        segmentation: what was found in the image; where the truth is known, it is a second panel.
+        pixels: the image, uint8 ``(H, W, 3)``.
+    """
+    from matplotlib.figure import Figure
+
+    panels = {"found": segmentation.labels}
+    if segmentation.truth is not None:
+        panels["truth"] = segmentation.truth
+    height, width = (_PANEL * side / max(pixels.shape[:2]) for side in pixels.shape[:2])
+    rows, legend = _legend_rows(segmentation), _SIDE + len(panels) * (width + _GAP)
+    size = legend + _LEGEND + _SIDE, _HEADER + _TITLE + max(height, _ROW * len(rows)) + _SIDE
+    figure = Figure(figsize=size, dpi=_DPI, facecolor="white")
+    _draw_header(figure, segmentation)
+    step = max(1, max(pixels.shape[:2]) // _FINEST)
+    for index, (name, labels) in enumerate(panels.items()):
+        left, top = (_SIDE + index * (width + _GAP)) / size[0], 1 - _HEADER / size[1]
+        write_line(figure, left, top - 0.22 / size[1], name, 30, size=11, color=_MUTED)
+        bottom = top - (_TITLE + height) / size[1]
+        axes = figure.add_axes((left, bottom, width / size[0], height / size[1]))
+        axes.set_axis_off()
+        axes.imshow(tinted(pixels[::step, ::step], labels[::step, ::step]), aspect="auto")
+    _draw_legend(figure, rows, legend)
+    return figure
+
+
+def tinted(pixels: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """An image, uint8 ``(H, W, 3)``, in the colours of the classes of its pixels; 255 leaves a pixel as it is."""
+    mixed = (1 - _TINT) * pixels + _TINT * voc_palette()[labels]
+    return np.where((labels == 255)[..., None], pixels, mixed.round().astype(np.uint8))
+
+
+def _draw_header(figure: Figure, segmentation: Segmentation) -> None:
+    width, height = figure.get_size_inches()
+    info, left = segmentation.info, _SIDE / width
+    facts = f"{info.width} x {info.height} pixels · {len(segmentation.shares)} of {len(segmentation.classes)} classes"
+    title = {"size": 16, "weight": "bold", "color": _INK}
+    write_line(figure, left, 1 - 0.40 / height, segmentation.image, int(width * 6), **title)
+    write_line(figure, left, 1 - 0.68 / height, facts, int(width * 10), size=11, color=_MUTED)
+
+
+def _legend_rows(segmentation: Segmentation) -> list[tuple[str | None, str, str]]:
+    """Colour, class and share, the largest first; then the classes that only the truth has."""
+    classes, colours = segmentation.classes, [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in voc_palette()]
+    shares = dict(segmentation.shares)
+    if segmentation.truth is not None:
+        there = [classes[c] for c in np.unique(segmentation.truth) if c < len(classes)]
+        shares |= dict.fromkeys((name for name in there if name not in shares), 0.0)
+    rows: list[tuple[str | None, str, str]] = [
+        (colours[classes.index(name)], name, f"{100 * share:.1f} %") for name, share in shares.items()
+    ]
+    left_out = len(rows) - _MOST
+    return [*rows[:_MOST], (None, f"and {left_out} more", "")] if left_out > 0 else rows
+
+
+def _draw_legend(figure: Figure, rows: Sequence[tuple[str | None, str, str]], left: float) -> None:
+    """The rows below each other, ``left`` inches from the left."""
+    from matplotlib.patches import Rectangle
+
+    width, height = figure.get_size_inches()
+    for number, (colour, name, share) in enumerate(rows):
+        y = height - _HEADER - _TITLE - (number + 0.75) * _ROW
+        if colour is not None:
+            box = Rectangle((left / width, y / height), 0.3 / width, 0.17 / height, transform=figure.transFigure)
+            box.set(facecolor=colour, edgecolor=_MUTED, linewidth=0.5)
+            figure.add_artist(box)
+        write_line(figure, (left + 0.4) / width, (y + 0.02) / height, name, 16, size=11, color=_INK)
+        end = (left + _LEGEND) / width
+        write_line(figure, end, (y + 0.02) / height, share, 10, size=11, color=_MUTED, ha="right")
