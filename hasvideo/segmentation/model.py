@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from hasvideo.checkpoint import read_checkpoint, write_checkpoint
 from hasvideo.errors import HasvideoError
@@ -47,13 +48,17 @@ class SegmentationModel:
         """The number of the class with the highest score at each pixel, uint8 ``(H, W)``.
 
         Args:
-            image: RGB, uint8 ``(H, W, 3)``, of any size; the network sees it as it is.
+            image: RGB, uint8 ``(H, W, 3)``. The network sees it as it is, unless a side is longer than the config's
+                ``max_side``: objects would be larger than any in training, and the scores take much memory.
         """
         self.network.eval()
         with torch.inference_mode():
             batch = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None]
-            scores = self.network(batch.to(self.network.image_mean.device))
-        return scores[0].argmax(dim=0).to(torch.uint8).cpu().numpy()
+            scores = self.network(_at_most(batch, self.network.config.max_side).to(self.network.image_mean.device))
+            labels = scores.argmax(dim=1, keepdim=True).to(torch.uint8).cpu()
+            if labels.shape[2:] != batch.shape[2:]:
+                labels = F.interpolate(labels, batch.shape[2:], mode="nearest-exact")
+        return labels[0, 0].numpy()
 
 
 def save_segmentation_model(model: SegmentationModel, path: Path) -> None:
@@ -74,6 +79,16 @@ def load_segmentation_model(path: Path) -> SegmentationModel:
         HasvideoError: it is not a checkpoint of this package and kind, or is damaged.
     """
     return read_checkpoint(path, KIND, partial(_build, str(path)))
+
+
+def _at_most(images: Tensor, side: int) -> Tensor:
+    """Images ``(B, 3, H, W)``, scaled down where a side is longer than this."""
+    height, width = images.shape[2:]
+    scale = side / max(height, width)
+    if scale >= 1:
+        return images
+    size = max(1, round(height * scale)), max(1, round(width * scale))
+    return F.interpolate(images.float(), size, mode="bilinear", antialias=True)
 
 
 def _build(name: str, settings: dict[str, Any], tensors: dict[str, Tensor]) -> SegmentationModel:

@@ -23,9 +23,10 @@ class FcnConfig:
     batch_norm: bool = True  # after each convolution
     half_size: bool = False  # first layer for images of half the usual side: half of all strides
     skips: int = 0  # finer maps that are scored too: 0 as FCN-32s, 1 as FCN-16s, 2 as FCN-8s
+    max_side: int = 1000  # pixels to which larger images are scaled down when used: twice those of PASCAL VOC
 
     def __post_init__(self) -> None:
-        if self.num_classes < 1 or self.width <= 0:
+        if min(self.num_classes, self.max_side) < 1 or self.width <= 0:
             raise UsageError(f"a network needs positive sizes, got {self}")
         if not 0 <= self.skips <= MOST_SKIPS:
             raise UsageError(f"skips must be from 0 to {MOST_SKIPS}, got {self.skips}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -33,6 +35,19 @@ def test_every_pixel_has_the_class_of_highest_score(model):
         scores = model.network(torch.from_numpy(IMAGE).permute(2, 0, 1)[None])[0]
     assert np.array_equal(labels, scores.argmax(dim=0).numpy())
     assert len(np.unique(labels)) > 1
+
+
+def test_large_images_are_scaled_down_and_their_labels_back_up(model):
+    sharp = IMAGE[:16, :20]
+    large = sharp.repeat(4, axis=0).repeat(4, axis=1)
+    config = replace(model.network.config, max_side=20)
+    small = SegmentationModel("m", model.classes, Fcn(config))
+    small.network.load_state_dict(model.network.state_dict())
+    labels = small.segment(large)
+    assert labels.shape == (64, 80)
+    assert np.array_equal(labels, labels[::4, ::4].repeat(4, axis=0).repeat(4, axis=1))
+    assert (labels[::4, ::4] == model.segment(sharp)).mean() > 0.8
+    assert not np.array_equal(labels, model.segment(large))
 
 
 def test_the_file_gives_the_same_model_back(model, tmp_path):
