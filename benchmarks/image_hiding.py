@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from filelock import FileLock, Timeout
 
-from hasvideo.datasets.imagenet import LabelledImages, load_ilsvrc
+from hasvideo.datasets.imagenet import ImageTruth, LabelledImages, load_ilsvrc
 from hasvideo.image.fitting import fit, largest_box
 from hasvideo.image.model import load_image_model, save_image_model
 from hasvideo.image.testing import ImageTest, run_test
@@ -28,7 +28,7 @@ from hasvideo.metrics.localization import ImagePrediction, paired_difference, sc
 from hasvideo.output.overlay import draw_contact_sheet
 from hasvideo.report import cell, over_seeds
 from hasvideo.train_imagenet import MEASURES, load_recipe, summarise
-from hasvideo.types import ImageDetections, ImageInfo
+from hasvideo.types import Box, ImageDetections, ImageInfo
 
 CONFIGS = Path(__file__).parents[1] / "configs" / "small"
 MAIN = ("alexnet_gap", "alexnet_has_mix")
@@ -125,12 +125,31 @@ def report(tests: Tests) -> None:
     _print_table(["", "seeds", *(MEASURES[column] for column in columns)], table)
     print("\nPaired, hidden - not, in points [95 %, bootstrap over images and seeds]:")
     for architecture in ("alexnet", "googlenet"):
-        pair = [[t.scores for t in tests.of(f"{architecture}_{kind}")] for kind in ("has_mix", "gap")]
-        for measure in ("gt_known", "top1_loc", "top1_class") if all(pair) else ():
-            gap = paired_difference(*pair, measure)
+        ours, theirs = ([t.scores for t in tests.of(f"{architecture}_{kind}")] for kind in ("has_mix", "gap"))
+        seeds = min(len(ours), len(theirs))
+        for measure in ("gt_known", "top1_loc", "top1_class") if seeds else ():
+            gap = paired_difference(ours[:seeds], theirs[:seeds], measure)
             print(f"- {architecture}, {measure}: {100 * gap.mean:+.1f} [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]")
     _report_thresholds(tests)
     _report_failures(tests)
+    _report_object_sizes(tests)
+
+
+def _report_object_sizes(tests: Tests) -> None:
+    """GT-known Loc by how much of the image the object covers (its largest box), in thirds of the images."""
+    truth = tests.of(MAIN[0])[0].truth
+    areas = np.array([max(_area(box, t) for box in t.boxes) for t in truth.values()])
+    thirds = np.array_split(np.argsort(areas), 3)
+    header = [f"{100 * areas[third].min():.0f}-{100 * areas[third].max():.0f} %" for third in thirds]
+    table = []
+    for name in MAIN:
+        hits = [test.scores.gt_known for test in tests.of(name)]
+        table.append([name, *(cell(over_seeds([float(hit[third].mean()) for hit in hits])) for third in thirds)])
+    _print_table(["GT-known Loc by the object's share of the image", *header], table)
+
+
+def _area(box: Box, truth: ImageTruth) -> float:
+    return (box.xmax - box.xmin) * (box.ymax - box.ymin) / (truth.width * truth.height)
 
 
 def _report_thresholds(tests: Tests) -> None:
@@ -170,8 +189,8 @@ def _mean_area(test: ImageTest) -> float:
     """Mean share of the image that the true class's box covers."""
     areas = []
     for image, prediction in test.predictions.items():
-        box, (width, height) = prediction.box_of(test.known[image].label), test.sizes[image]
-        areas.append(0.0 if box is None else (box.xmax - box.xmin) * (box.ymax - box.ymin) / (width * height))
+        box = prediction.box_of(test.known[image].label)
+        areas.append(0.0 if box is None else _area(box, test.truth[image]))
     return float(np.mean(areas))
 
 

@@ -124,8 +124,8 @@ def draw_contact_sheet(
         for axes, detections, method in zip(panels, row, methods, strict=True):
             pixels = _resized(read_image(detections.info.path)[0], *[round(_SHEET * _DPI)] * 2)
             _draw_panel(axes, detections, detections.activations[0], pixels, tags=False)
-            write_line(axes, 0, 1.02, method, 40, transform=axes.transAxes, va="bottom", size=9, color=_MUTED)
-        write_line(panels[0], 0, 1.11, caption, 60, transform=panels[0].transAxes, va="bottom", size=10, color=_INK)
+            write_line(axes, 0, 1.02, method, 40, transform=axes.transAxes, va="bottom", size=8, color=_MUTED)
+        write_line(panels[0], 0, 1.11, caption, 60, transform=panels[0].transAxes, va="bottom", size=9, color=_INK)
     return figure
 
 
