@@ -71,7 +71,7 @@ def train_imagenet(
     """
     if seeds < 1:
         raise UsageError(f"seeds must be at least 1, got {seeds}")
-    from hasvideo.datasets.imagenet import load_ilsvrc
+    from hasvideo.datasets.imagenet import load_ilsvrc, readable_names
     from hasvideo.image.fitting import fit
     from hasvideo.image.model import save_image_model
     from hasvideo.image.testing import run_test
@@ -90,7 +90,7 @@ def train_imagenet(
         model, _ = fit(train, list(found.classes), seeded, prepare=prepare, name=name, folder=folder, **options)
         tests.append(run_test(model, val, found.truth))
         if is_main_process():
-            save_image_model(model, folder / "model.ckpt")
+            save_image_model(replace(model, classes=readable_names(found.classes)), folder / "model.ckpt")
             write_image_results(tests[-1].detections(), folder / "boxes.json")
     report = summarise(tests) | {"recipe": asdict(recipe)}
     if is_main_process():

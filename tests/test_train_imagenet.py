@@ -9,7 +9,9 @@ import sys
 
 import pytest
 
+from hasvideo import localize
 from hasvideo.errors import HasvideoError, UsageError
+from hasvideo.evaluate_images import evaluate_images
 from hasvideo.image.model import load_image_model
 from hasvideo.image.recipe import ImageConfig, ImageRecipe, PatchConfig
 from hasvideo.recipe import TrainingConfig
@@ -52,10 +54,22 @@ def test_the_command_trains_tests_and_writes(tmp_path):
         kind is None for kind in report["failures"].values()
     )
     for seed in (0, 1):
-        assert load_image_model(out / f"seed-{seed}" / "model.ckpt").classes == ("n01", "n02")
+        assert load_image_model(out / f"seed-{seed}" / "model.ckpt").classes == ("red thing, first", "green thing")
         boxes = json.loads((out / f"seed-{seed}" / "boxes.json").read_text())["results"]
         assert set(boxes) == {"val_00", "val_01", "val_10", "val_11"}
         assert boxes["val_00"]["width"] == 40
+
+
+def test_what_localize_finds_can_be_scored(tmp_path):
+    root, out = make_ilsvrc(tmp_path / "data"), tmp_path / "out"
+    report = train_imagenet(root, out, recipe(), device="cpu")
+    model, results = out / "seed-0" / "model.ckpt", tmp_path / "boxes.json"
+    images = root / "ILSVRC/Data/CLS-LOC/val"
+    words = [str(images), "--model", str(model), "--top-k", "2", "--min-class-score", "0", "--results", str(results)]
+    assert localize.main([*words, "--quiet"]) == 0
+    scores = evaluate_images(results, root)["scores"]
+    assert 100 * scores["top1_class"] == report["methods"]["model"]["top1_class"]["mean"]
+    assert 100 * scores["gt_known"] == report["methods"]["model"]["gt_known"]["mean"]
 
 
 def test_in_memory_or_from_disk_is_the_same(tmp_path):

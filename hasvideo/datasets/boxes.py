@@ -10,7 +10,7 @@ import csv
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,12 +34,14 @@ class ImageGroundTruth:
     Attributes:
         images: class, boxes and size (0 where unknown) by image id.
         classes: all class names; COCO's category numbers are their places, from 1.
+        names: what else a class may be called in predictions, such as ``tench, Tinca tinca``: its name in ``classes``.
         source: the path, for messages.
     """
 
     images: Mapping[str, ImageTruth]
     classes: tuple[str, ...]
     source: str
+    names: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def boxes(self) -> dict[str, tuple[Box, ...]]:
@@ -64,13 +66,16 @@ def read_ground_truth(path: str | Path) -> ImageGroundTruth:
         raise UsageError(f"no ground truth at {path}: no such file or folder")
     if (path / "localization.txt").is_file():
         return _read_wsol(path)
-    from hasvideo.datasets.imagenet import MAPPING, read_mapping, read_truth
+    from hasvideo.datasets.imagenet import MAPPING, read_mapping, read_truth, readable_names
 
     images = read_truth(path)
     root = path if path.is_dir() else path.parent
     labels = {truth.label for truth in images.values()}
-    classes = tuple(read_mapping(root)) if (root / MAPPING).is_file() else tuple(sorted(labels))
-    return ImageGroundTruth(images, classes, str(path))
+    if not (root / MAPPING).is_file():
+        return ImageGroundTruth(images, tuple(sorted(labels)), str(path))
+    mapping = read_mapping(root)
+    names = dict(zip(readable_names(mapping), mapping, strict=True))
+    return ImageGroundTruth(images, tuple(mapping), str(path), names)
 
 
 def _read_wsol(folder: Path) -> ImageGroundTruth:
@@ -132,7 +137,7 @@ def read_predictions(path: str | Path, truth: ImageGroundTruth) -> dict[str, Ima
         raise UsageError(f"{path}: predictions are a .json or .csv file, or a folder of .npy maps")
     text = _text(path)
     read = _read_csv if path.suffix.lower() == ".csv" else _read_json
-    predictions = read(path, text, truth)
+    predictions = {image: _renamed(p, truth.names) for image, p in read(path, text, truth).items()}
     check_images(predictions, truth, path)
     known = set(truth.classes)
     named = {c for p in predictions.values() for c in (*p.classes, *(box.label for box in p.boxes))}
@@ -142,6 +147,13 @@ def read_predictions(path: str | Path, truth: ImageGroundTruth) -> dict[str, Ima
             f"{_some(truth.classes)})"
         )
     return predictions
+
+
+def _renamed(prediction: ImagePrediction, names: Mapping[str, str]) -> ImagePrediction:
+    return ImagePrediction(
+        tuple(names.get(label, label) for label in prediction.classes),
+        tuple(replace(box, label=names.get(box.label, box.label)) for box in prediction.boxes),
+    )
 
 
 def check_images(images: Iterable[str], truth: ImageGroundTruth, path: Path) -> None:

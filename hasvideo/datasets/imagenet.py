@@ -164,6 +164,12 @@ def read_mapping(root: Path) -> dict[str, str]:
     return classes
 
 
+def readable_names(classes: Mapping[str, str]) -> tuple[str, ...]:
+    """The classes' names, in their order; with the wnid behind it where two have the same, as ImageNet's cranes."""
+    counts = Counter(classes.values())
+    return tuple(name if counts[name] == 1 else f"{name} ({wnid})" for wnid, name in classes.items())
+
+
 def read_truth(path: str | Path, problems: list[str] | None = None) -> dict[str, ImageTruth]:
     """Boxes by image id, from XML files, or from the solution CSV where there are none.
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from hasvideo.datasets.imagenet import LabelledImages, image_statistics, load_ilsvrc, read_truth
+from hasvideo.datasets.imagenet import LabelledImages, image_statistics, load_ilsvrc, read_truth, readable_names
 from hasvideo.errors import HasvideoError, UsageError
 from tests.ilsvrc import CLASSES, HEIGHT, WIDTH, make_ilsvrc, write_xml
 
@@ -191,3 +191,8 @@ def test_real_subset_has_the_counts_of_its_readme(shared_data):
     assert not found.problems
     solution = read_truth(shared_data / "imagenet10" / "LOC_val_solution.csv")
     assert {k: t.boxes for k, t in solution.items()} == {k: t.boxes for k, t in found.truth.items()}
+
+
+def test_equal_names_are_told_apart():
+    names = readable_names({"n01": "crane", "n02": "crane", "n03": "hen"})
+    assert names == ("crane (n01)", "crane (n02)", "hen")
