@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,16 +14,21 @@ from hasvideo.files import atomic_path
 from hasvideo.output.base import Thumbnail, WriteOptions, Writer, labels, one_line
 from hasvideo.output.palette import color
 from hasvideo.output.tables import clock, describe_rule, display_width
-from hasvideo.types import Activation, Detections, IntervalRule
+from hasvideo.types import Activation, Detections, Interval, IntervalRule
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from hasvideo.datasets.annotations import Instance
+
+    Span = Interval | Instance
+
 MAX_ROWS = 60
 """Classes in one picture; the picture says how many it leaves out beyond that."""
 
 _WIDTH, _SIDE, _HEADER, _FOOTER, _MARGIN = 10.0, 0.4, 0.85, 0.55, 0.3  # inches
+_CURVES, _LANE = 0.9, 0.14  # inches of a comparison's curves, and of a lane of bars under them
 _INK, _MUTED, _LINE = "#1f2328", "#5b626a", "#c9ced4"
 # Tried in this order for each glyph; those that are not installed are left out.
 _FONTS = ("DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "Arial Unicode MS", "PingFang SC",
@@ -75,27 +80,66 @@ def save_figure(path: Path, draw: Callable[[], Figure], dpi: int = 150) -> None:
         draw().savefig(temporary, dpi=dpi, metadata=metadata[suffix])
 
 
-def draw(detections: Detections, thumbnails: Sequence[Thumbnail] = ()) -> Figure:
-    """The picture of :func:`plot` as a matplotlib figure, to show in a notebook or change."""
+def draw(detections: Detections, thumbnails: Sequence[Thumbnail] = (), truth: Sequence[Span] = ()) -> Figure:
+    """The picture of :func:`plot` as a matplotlib figure, to show in a notebook or change.
+
+    Args:
+        detections, thumbnails: as :func:`plot` takes them.
+        truth: intervals that are known, drawn as black bars; a class that was not looked at gets a row of its own.
+    """
     from matplotlib.figure import Figure
 
-    names = labels(detections)
+    names = list(dict.fromkeys([*labels(detections), *(span.label for span in truth)]))
     shown = names[:MAX_ROWS]
     row = 1.0 if len(shown) <= 8 else 0.75
     strip = _strip_height(thumbnails)
     height = _HEADER + row * max(len(shown), 1) + _FOOTER + strip + (_MARGIN if strip else 0)
     figure = Figure(figsize=(_WIDTH, height), facecolor="white")
-    _draw_header(figure, detections, len(names) - len(shown))
+    _draw_header(figure, detections, len(names) - len(shown), "black: known" if truth else "")
     activations = {a.label: a for a in detections.activations}
     for index, label in enumerate(shown):
         axes = _add_axes(figure, _HEADER + row * index + 0.35, row - 0.35)
         _draw_row(axes, detections, label, activations.get(label), color(index))
+        _draw_bars(axes, truth, label, -0.13, _INK, 4)
         if label in activations:
             caption = "class probability " if index == 0 else ""
             _draw_probability(axes, f"{caption}{activations[label].score:.2f}")
     _draw_time_axis(figure, _HEADER + row * max(len(shown), 1), detections.info.duration)
     if strip:
         _draw_strip(figure, height - strip - _MARGIN, strip, thumbnails, detections.info.duration)
+    return figure
+
+
+def draw_comparison(found: Mapping[str, Detections], truth: Sequence[Span] = ()) -> Figure:
+    """One video as several models see it, such as trained without and with hiding: their CAMs on one axis.
+
+    A row is a class: those of the known intervals where there are any, else those of the first model. Each curve is
+    relative to its own maximum (and minimum, if its threshold goes by that), so that a dashed line is every model's
+    threshold. Below are bars: what each model finds, and in black what is known, which is shaded above too.
+
+    Args:
+        found: detections of the same video by the models' names.
+        truth: intervals that are known.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+    first = next(iter(found.values()))
+    names = (list(dict.fromkeys(span.label for span in truth)) or labels(first))[:MAX_ROWS]
+    row = 0.35 + _CURVES + _LANE * (len(found) + bool(truth))
+    figure = Figure(figsize=(_WIDTH, _HEADER + row * max(len(names), 1) + _FOOTER), facecolor="white")
+    width, total = figure.get_size_inches()
+    write_line(figure, _SIDE / width, 1 - 0.40 / total, first.video, 60, size=16, weight="bold", color=_INK)
+    shades = {name: color(index) for index, name in enumerate(found)} | ({"known": _INK} if truth else {})
+    handles = [Line2D([], [], color=shade, linewidth=4, label=one_line(name)) for name, shade in shades.items()]
+    place = (1 - _SIDE / width, 1 - 0.15 / total)
+    legend = figure.legend(handles=handles, loc="upper right", bbox_to_anchor=place, ncols=len(handles), frameon=False)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+    for index, label in enumerate(names):
+        axes = _add_axes(figure, _HEADER + row * index + 0.35, row - 0.35)
+        _draw_compared(axes, found, label, truth)
+    _draw_time_axis(figure, _HEADER + row * max(len(names), 1), first.info.duration)
     return figure
 
 
@@ -131,11 +175,11 @@ def write_line(target: Figure | Axes, x: float, y: float, text: str, columns: in
     target.text(x, y, text, parse_math=False, **style)
 
 
-def _draw_header(figure: Figure, detections: Detections, left_out: int) -> None:
+def _draw_header(figure: Figure, detections: Detections, left_out: int, known: str) -> None:
     width, total = figure.get_size_inches()
     left = _SIDE / width
     found = len(detections.intervals)
-    facts = [f"{found} interval{'' if found == 1 else 's'}", describe_rule(detections.rule), detections.model]
+    facts = [f"{found} interval{'' if found == 1 else 's'}", describe_rule(detections.rule), detections.model, known]
     facts += [f"{left_out} more classes not shown"] if left_out else []
     write_line(figure, left, 1 - 0.40 / total, detections.video, 60, size=16, weight="bold", color=_INK)
     write_line(figure, left, 1 - 0.68 / total, " · ".join(filter(None, facts)), 100, size=11, color=_MUTED)
@@ -152,6 +196,42 @@ def _draw_row(axes: Axes, detections: Detections, label: str, activation: Activa
         _draw_curve(axes, activation, detections.edges, detections.rule)
     axes.plot([0, duration], [0, 0], color=_LINE, linewidth=1, zorder=1, clip_on=False)
     write_line(axes, 0, 1.06, label, 60, size=12, weight="bold", color=_INK, transform=axes.transAxes, va="bottom")
+
+
+def _draw_bars(axes: Axes, spans: Sequence[Span], label: str, y: float, shade: str, width: float) -> None:
+    """A bar for each interval of a class, ``width`` points thick."""
+    for span in (s for s in spans if s.label == label):
+        style: dict[str, Any] = {"color": shade, "linewidth": width, "solid_capstyle": "butt", "clip_on": False}
+        axes.plot([span.start, span.end], [y, y], **style)
+
+
+def _draw_compared(axes: Axes, found: Mapping[str, Detections], label: str, truth: Sequence[Span]) -> None:
+    """A row of :func:`draw_comparison`: curves from 0 to 1, lanes of bars below."""
+    lane = _LANE / _CURVES
+    axes.set(xlim=(0, next(iter(found.values())).info.duration), ylim=(-lane * (len(found) + bool(truth)), 1))
+    axes.set_axis_off()
+    for span in (s for s in truth if s.label == label):
+        axes.axvspan(span.start, span.end, color=_LINE, alpha=0.45, linewidth=0)
+    probabilities = []
+    for index, detections in enumerate(found.values()):
+        activation = next((a for a in detections.activations if a.label == label), None)
+        probabilities.append("-" if activation is None else f"{activation.score:.2f}")
+        if activation is not None:
+            _draw_share(axes, activation, detections, color(index))
+        axes.axhline(detections.rule.threshold, color=_MUTED, linewidth=1, linestyle=(0, (4, 3)))
+        _draw_bars(axes, detections.intervals, label, -lane * (index + 0.5), color(index), 6)
+    _draw_bars(axes, truth, label, -lane * (len(found) + 0.5), _INK, 6)
+    write_line(axes, 0, 1.04, label, 60, size=12, weight="bold", color=_INK, transform=axes.transAxes, va="bottom")
+    _draw_probability(axes, f"class probability {', '.join(probabilities)}")
+
+
+def _draw_share(axes: Axes, activation: Activation, detections: Detections, shade: str) -> None:
+    """The activation as the share of its maximum, or range, that the threshold is a fraction of."""
+    cam = activation.cam.astype(float)
+    low, high = (cam.min() if detections.rule.mode == "minmax" else 0.0), cam.max()
+    if high > low:
+        share = np.clip((cam - low) / (high - low), 0, 1)
+        axes.stairs(share, detections.edges, color=shade, linewidth=1.6, baseline=None, clip_on=False)
 
 
 def _draw_probability(axes: Axes, text: str) -> None:

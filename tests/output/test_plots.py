@@ -11,7 +11,7 @@ from PIL import Image
 from hasvideo.errors import UsageError
 from hasvideo.output import plots
 from hasvideo.output.palette import OKABE_ITO
-from hasvideo.output.plots import draw, plot
+from hasvideo.output.plots import draw, draw_comparison, plot
 from hasvideo.output.writers import write
 from hasvideo.types import Activation, Interval
 
@@ -105,3 +105,48 @@ def test_degenerate_activations_are_drawn(make, tmp_path, cam):
 def test_intervals_without_activations_have_rows(make):
     figure = draw(replace(make(), activations=(), intervals=(Interval(1, 2, "wave", 0.5),)))
     assert "wave" in [t.get_text() for axes in figure.axes for t in axes.texts]
+
+
+def black_at(image, row, left, right):
+    """Whether a line of pixels holds a black bar from ``left`` to ``right`` and nothing black just outside of it."""
+    black = (image[row] < 70).all(axis=1)
+    return black[left + 3 : right - 3].all() and not black[left - 8 : left - 3].any()
+
+
+@pytest.mark.parametrize("compare", [False, True])
+def test_what_is_known_is_a_black_bar_at_its_time(make, bumps, tmp_path, compare):
+    detections = make({"wave": bumps(10, 100, 2.5)}, duration=10.0)
+    truth = [Interval(6.0, 8.0, "wave", 1.0)]
+    figure = draw_comparison({"one": detections}, truth) if compare else draw(detections, truth=truth)
+    figure.savefig(tmp_path / "a.png", dpi=150)
+    image = pixels(tmp_path / "a.png")
+    first, last = (60 + round(t / 10 * (image.shape[1] - 120)) for t in (6.0, 8.0))
+    assert any(black_at(image, row, first, last) for row in range(len(image)))
+
+
+def test_a_known_class_that_was_not_looked_at_gets_a_row(make, bumps):
+    detections = make({"wave": bumps(10, 100, 2.5)}, duration=10.0)
+    figure = draw(detections, truth=[Interval(1.0, 2.0, "point", 1.0)])
+    texts = [text.get_text() for axes in figure.axes for text in axes.texts]
+    assert "wave" in texts
+    assert "point" in texts
+
+
+def test_models_are_compared_on_one_axis_relative_to_their_own_maximum(make, bumps):
+    weak = make({"wave": bumps(10, 100, 2.5)}, duration=10.0)
+    strong = make({"wave": 7 * bumps(10, 100, 2.5)}, duration=10.0)
+    figure = draw_comparison({"weak": weak, "$trong$": strong}, [Interval(2.0, 3.0, "wave", 1.0)])
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names == ["weak", "$trong$", "known"]
+    row = figure.axes[0]
+    one, other = (patch.get_data().values for patch in row.patches if hasattr(patch, "get_data"))
+    np.testing.assert_allclose(one, other, atol=1e-6)
+    assert one.max() == 1
+
+
+def test_a_model_that_leaves_a_class_out_has_no_curve_of_it(make, bumps):
+    one = make({"wave": bumps(10, 100, 2.5)}, duration=10.0)
+    none = replace(one, activations=(), intervals=())
+    figure = draw_comparison({"one": one, "none": none})
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert texts == ["wave", "class probability 0.90, -"]
