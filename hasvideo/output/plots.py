@@ -221,7 +221,7 @@ def _draw_compared(axes: Axes, found: Mapping[str, Detections], label: str, trut
         axes.axhline(detections.rule.threshold, color=_MUTED, linewidth=1, linestyle=(0, (4, 3)))
         _draw_bars(axes, detections.intervals, label, -lane * (index + 0.5), color(index), 6)
     _draw_bars(axes, truth, label, -lane * (len(found) + 0.5), _INK, 6)
-    write_line(axes, 0, 1.04, label, 60, size=12, weight="bold", color=_INK, transform=axes.transAxes, va="bottom")
+    write_line(axes, 0, 1.06, label, 60, size=12, weight="bold", color=_INK, transform=axes.transAxes, va="bottom")
     _draw_probability(axes, f"class probability {', '.join(probabilities)}")
 
 

@@ -1,0 +1,118 @@
+"""What the documentation says is so: the site builds, commands have the options it names, its Python runs."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+import yaml
+
+from hasvideo.commands import COMMANDS, CommandParser
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+MEASURED = {"results.md", "scaling.md"}  # these name options of benchmarks too
+BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
+
+
+def blocks(page: Path, *languages: str) -> list[str]:
+    return [
+        dedent(text) for _, language, text in BLOCK.findall(page.read_text(encoding="utf-8")) if language in languages
+    ]
+
+
+def invocations() -> list[tuple[str, str]]:
+    """Every call of a command or converter in a shell block: the module and its arguments."""
+    found = []
+    for page in PAGES:
+        for block in blocks(page, "bash", "sh"):
+            for line in block.replace("\\\n", " ").splitlines():
+                call = re.search(r"(?:^hasvideo |-m hasvideo\.)(\w+)(.*)|-m (data_prep\.\w+)(.*)", line)
+                if call:
+                    module = call[3] or f"hasvideo.{call[1]}"
+                    found.append((module, call[2] or call[4] or ""))
+    return sorted(set(found))
+
+
+def options_of(module: str, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The options that a command's parser knows, caught on its way to parse."""
+    caught: list[CommandParser] = []
+
+    class CaughtError(Exception):
+        pass
+
+    def catch(self: CommandParser, *_, **__):
+        caught.append(self)
+        raise CaughtError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CommandParser, "parse_args", catch)
+        with pytest.raises(CaughtError):
+            importlib.import_module(module).main([])
+    return set(caught[0]._option_string_actions)
+
+
+def test_the_pages_have_commands_to_check():
+    assert {"hasvideo.localize", "hasvideo.train", "data_prep.elan"} <= {module for module, _ in invocations()}
+
+
+@pytest.mark.parametrize("module", sorted({module for module, _ in invocations()}))
+def test_options_in_shell_blocks_exist(module, monkeypatch):
+    known = options_of(module, monkeypatch)
+    for _, arguments in (call for call in invocations() if call[0] == module):
+        words = shlex.split(arguments, comments=True)
+        asked = {word.partition("=")[0] for word in words if re.match(r"--?[a-zA-Z]", word)}
+        assert asked <= known, f"{module} {arguments}"
+
+
+def test_options_in_the_text_exist(monkeypatch):
+    modules = [*(f"hasvideo.{name}" for name in COMMANDS), "data_prep.thumos14", "data_prep.labelstudio"]
+    known = set().union(*(options_of(module, monkeypatch) for module in modules))
+    for page in PAGES:
+        if page.name not in MEASURED:
+            text = BLOCK.sub("", page.read_text(encoding="utf-8"))
+            asked = set(re.findall(r"(?<![\w-])--[a-z][\w.-]*[a-z]", " ".join(re.findall(r"`[^`\n]+`", text))))
+            assert asked <= known, page
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python")], ids=lambda p: str(p.relative_to(ROOT)))
+def test_python_blocks_run(page, tmp_path, monkeypatch):
+    """Blocks of a page are one program; where a video, an image or a checkpoint is needed, only their imports run."""
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"__name__": "docs"}
+    for block in blocks(page, "python"):
+        tree = ast.parse(block)
+        if page.name == "CONTRIBUTING.md" or re.search(r"\.(mp4|jpg|ckpt)\b", block):
+            tree.body = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+        exec(compile(tree, str(page), "exec"), names)
+
+
+def test_the_navigation_has_every_page():
+    named = set(re.findall(r": ([\w/-]+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE))
+    pages = {str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md")}
+    assert named == pages
+
+
+def test_the_site_builds_without_a_warning(tmp_path):
+    result = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stdout + result.stderr
+    reference = (tmp_path / "reference" / "core" / "index.html").read_text()
+    assert "hasvideo.hiding.PatchHiding" in reference
+    assert ":func:" not in reference
+    assert "../hasvideo/" not in (tmp_path / "results" / "index.html").read_text()
+
+
+def test_the_makefile_and_the_extra_ask_for_the_same():
+    extra = re.search(r"^docs = (\[.*\])$", (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert extra is not None
+    assert " ".join(f"'{name}'" for name in yaml.safe_load(extra[1])) in (ROOT / "Makefile").read_text()
