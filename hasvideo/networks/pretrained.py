@@ -81,7 +81,7 @@ def load_pretrained(network: GapNetwork, state: Mapping[str, Tensor] | str | Pat
     architecture = network.config.architecture
     source = _SOURCES[architecture]
     if state is None:
-        state = _fetch(architecture, source.weights)
+        state = fetch_state(architecture, source.weights)
     elif not isinstance(state, Mapping):
         state = _read(Path(state))
     chosen = _choose(network, source.layers, state)
@@ -120,7 +120,12 @@ def _fitting(state: Mapping[str, Tensor], name: str, wanted: Tensor, architectur
     return state[name]
 
 
-def _fetch(architecture: str, name: str) -> Mapping[str, Tensor]:
+def fetch_state(architecture: str, name: str) -> Mapping[str, Tensor]:
+    """The state dict of torchvision's weights ``name``, such as ``ResNet50_Weights.IMAGENET1K_V1``.
+
+    Raises:
+        HasvideoError: it is not in torch's cache and cannot be fetched.
+    """
     from torchvision.models import get_weight
 
     weights = get_weight(name)
@@ -133,13 +138,23 @@ def _fetch(architecture: str, name: str) -> Mapping[str, Tensor]:
         ) from error
 
 
-def _read(path: Path) -> Mapping[str, Tensor]:
+def read_file(path: Path) -> Any:
+    """What a ``.pth`` file holds, without running code from it.
+
+    Raises:
+        UsageError: no such file.
+        HasvideoError: it cannot be read.
+    """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise UsageError(f"no such file: {path}") from error
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except (OSError, RuntimeError, EOFError, LookupError, ValueError, pickle.UnpicklingError) as error:
         raise HasvideoError(f"cannot read weights from {path} ({_line(error)})") from error
+
+
+def _read(path: Path) -> Mapping[str, Tensor]:
+    state = read_file(path)
     if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
         raise HasvideoError(f"{path} holds {_kind(state)}: the state dict of a torchvision network is expected")
     return state

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,9 +16,10 @@ from hasvideo.files import atomic_path, write_text
 from hasvideo.types import TimeGrid
 
 META = "features.json"
-_DTYPES = ("float16", "float32")
+DTYPES = ("float16", "float32")
 _SUFFIX = ".npy"
 _TEMPORARY = ".tmp-"  # the prefix of files that hasvideo.files.atomic_path has not finished
+_LEFT_OVER = 3600.0  # seconds after which such a file is no longer being written
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,8 @@ class FeatureMeta:
     def __post_init__(self) -> None:
         if self.dim < 1:
             raise ValueError(f"dim must be at least 1, got {self.dim}")
-        if self.dtype not in _DTYPES:
-            raise ValueError(f"dtype must be one of {', '.join(_DTYPES)}, got {self.dtype!r}")
+        if self.dtype not in DTYPES:
+            raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {self.dtype!r}")
 
     def to_json(self) -> str:
         """Text of ``features.json``: the grid's fields stand beside the others."""
@@ -153,8 +156,8 @@ class FeatureStore:
             raise HasvideoError(f"no features of video {video!r}: {path} does not exist") from None
         except (OSError, ValueError, EOFError) as error:
             raise HasvideoError(f"{path} is not a readable .npy array: {error}") from error
-        if array.dtype.name not in _DTYPES:
-            raise HasvideoError(f"{path} holds {array.dtype}; accepted: {', '.join(_DTYPES)}")
+        if array.dtype.name not in DTYPES:
+            raise HasvideoError(f"{path} holds {array.dtype}; accepted: {', '.join(DTYPES)}")
         self._check_shape(path, array)
         if not mmap:
             _check_finite(path, array)
@@ -177,6 +180,14 @@ class FeatureStore:
     def _check_shape(self, path: Path, array: np.ndarray) -> None:
         if array.ndim != 2 or array.shape[1] != self.meta.dim or not len(array):
             raise HasvideoError(f"{path} has shape {array.shape}; {META} promises (T, {self.meta.dim}) with T >= 1")
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove half-written files that killed processes left in a feature folder an hour ago or earlier."""
+    for path in folder.glob(f"{_TEMPORARY}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > _LEFT_OVER:
+                path.unlink()
 
 
 def _check_finite(path: Path, array: np.ndarray) -> None:

@@ -45,6 +45,8 @@ class Localizer:
         resolve_engine(engine, device)
         self.model = load_model(model) if isinstance(model, str | Path) else model
         self.decoder = decoder
+        if ":" in self.model.extractor:  # a dotted path: a file from anywhere must not choose what is imported
+            raise HasvideoError(f"model {self.model.name} names code as its extractor: {self.model.extractor!r}")
         self.extractor = load_extractor(self.model.extractor, engine, device)
         found, wanted = self.extractor.weights_sha256, self.model.weights_sha256
         if wanted and found != wanted:
