@@ -1,0 +1,126 @@
+"""Make features of many videos, once: ``python -m hasvideo.extract VIDEOS -o FEATURES --extractor NAME``.
+
+Run it again, after whatever ended it: what is finished stays. Run it several times at once, on one machine or on many
+that share the folder: the processes divide the videos among themselves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from hasvideo.commands import CallableModule, CommandParser, run
+from hasvideo.errors import UsageError
+from hasvideo.inputs import find_videos
+from hasvideo.video.filling import Extraction, Filled, fill
+from hasvideo.video.manifest import FAILED
+
+
+def extract(
+    videos: str | Path | Sequence[str | Path],
+    output: str | Path,
+    *,
+    extraction: Extraction | None = None,
+    recursive: bool = False,
+    shard: str = "1/1",
+    workers: int = 1,
+    verify: bool = False,
+    progress: bool = True,
+) -> Filled:
+    """Make the features that a folder lacks.
+
+    >>> filled = hasvideo.extract("videos/", "features", extraction=Extraction("torchvision/r3d_18"))
+    >>> filled.store.load("some_video").shape
+
+    Args:
+        videos: files, folders or patterns.
+        output: feature folder.
+        extraction: extractor, decoder, engine, device, weights and dtype.
+        recursive: look into the folders of folders.
+        shard: ``K/N`` works on the K-th of N parts of the videos, 1 <= K <= N. A video's part depends on its id and N
+            alone.
+        workers: processes; see :func:`hasvideo.video.filling.fill`.
+        verify: also compare the hashes of the features that are there.
+        progress: show a bar on standard error.
+
+    Returns:
+        What was made, kept and failed. An input that is not there counts as failed.
+
+    Raises:
+        UsageError: no videos, or a wrong option.
+        HasvideoError: the folder holds other features or cannot be written, or weights cannot be had.
+    """
+    given = [str(v) for v in ([videos] if isinstance(videos, str | Path) else videos)]
+    part, parts = _parse_shard(shard)
+    inputs = find_videos(given, recursive)
+    if not inputs.files:
+        raise inputs.missing[0][1] if inputs.missing else UsageError("no videos given")
+    chosen = {video: path for video, path in inputs.files.items() if shard_of(video, parts) == part}
+    filled = fill(Path(output), chosen, extraction, workers=workers, verify=verify, progress=progress)
+    filled.failed.update({argument: str(error) for argument, error in inputs.missing})
+    return filled
+
+
+def shard_of(video: str, shards: int) -> int:
+    """Which of ``shards`` parts, from 1 on, a video belongs to: by its id alone, whatever else there is."""
+    return int.from_bytes(hashlib.sha256(video.encode()).digest()[:8]) % shards + 1
+
+
+def render(filled: Filled) -> str:
+    """What came of it, as plain text."""
+    failed = f", {len(filled.failed)} failed ({filled.store.folder / FAILED} says why)" if filled.failed else ""
+    return f"{filled.store.folder}: features of {len(filled.made)} videos made, {filled.kept} were there{failed}\n"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command."""
+    options = _parser().parse_args(argv)
+    filled = extract(
+        options.videos,
+        options.output,
+        extraction=Extraction(
+            options.extractor, options.decoder, options.engine, options.device, options.weights, options.dtype
+        ),
+        progress=not options.quiet,
+        **{name: options[name] for name in ("recursive", "shard", "workers", "verify")},
+    )
+    for reason in filled.failed.values():
+        print(f"hasvideo: error: {reason}", file=sys.stderr)
+    sys.stdout.write(render(filled))
+    return 1 if filled.failed else 0
+
+
+def _parser() -> CommandParser:
+    parser = CommandParser("extract", "Make features of many videos, once, by any number of processes.")
+    add = parser.add_argument
+    add("videos", nargs="*", help="files, folders of videos, patterns")
+    add("-o", "--output", type=Path, default=Path("features"), help="feature folder to make or to fill (features)")
+    add("--extractor", default="i3d", help="i3d, torchvision/NAME, efficientnet_lite0, c3d, c3d/fc7, an installed "
+        "package's, or package.module:Class")  # fmt: skip
+    add("--weights", type=Path | None, default=None, help="file of the extractor's weights, instead of its own")
+    add("--dtype", default="float16", help="float16 or float32")
+    add("--recursive", action="store_true", help="look into the folders of folders")
+    add("--shard", default="1/1", help="K/N: only the K-th of N parts of the videos, K from 1 on")
+    add("--workers", type=int, default=1, help="processes, each with a network of its own")
+    add("--verify", action="store_true", help="make features anew whose hash is not the manifest's")
+    add("--decoder", default="decord", help="decord, torchcodec or pyav")
+    add("--engine", default="auto", help="auto, torch or openvino")
+    add("--device", default="cpu", help="cpu, cuda, cuda:1, mps ...")
+    add("--quiet", action="store_true", help="no progress on standard error")
+    return parser
+
+
+def _parse_shard(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"(\d+)/(\d+)", text)
+    if not found or not 1 <= int(found[1]) <= int(found[2]):
+        raise UsageError(f"shard is K/N with 1 <= K <= N, such as 3/16; got {text!r}")
+    return int(found[1]), int(found[2])
+
+
+sys.modules[__name__].__class__ = CallableModule
+
+if __name__ == "__main__":
+    run(main)

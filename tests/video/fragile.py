@@ -1,0 +1,34 @@
+"""An extractor that some videos are too much for, and that is quickly imported."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from hasvideo.types import TimeGrid
+from hasvideo.video.extractors.base import overlapping_blocks
+
+
+class FragileExtractor:
+    """Mean colours. Green makes it fail, blue makes it crash."""
+
+    name = "fragile"
+    grid = TimeGrid(fps=10.0, window=5, stride=5)
+    dim = 3
+    size = 32
+    weights_sha256 = "ab"
+
+    def __init__(self, engine: str, device: str) -> None:
+        """Any engine and device will do."""
+
+    def __call__(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        for block, _ in overlapping_blocks(frames, 5, 0, 0):
+            red, green, blue = block.mean(axis=(0, 1, 2), dtype=np.float32) / 255
+            if green > 0.5:
+                raise ValueError("green\nis too much")
+            if blue > 0.5:
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield np.array([[red, green, blue]])

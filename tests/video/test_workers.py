@@ -1,0 +1,34 @@
+"""Worker processes: what one of them does wrong is not the others' loss."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from hasvideo.errors import HasvideoError, UsageError
+from hasvideo.video.filling import Extraction, fill
+from hasvideo.video.manifest import Manifest
+from tests.colours import paint_video
+
+FRAGILE = Extraction("tests.video.fragile:FragileExtractor")
+
+
+def test_a_worker_that_dies_is_replaced_and_its_video_listed(tmp_path):
+    names = ("black", "blue", "green", "red")
+    videos = {name: paint_video(tmp_path / f"{name}.mp4", name) for name in names}
+    found = fill(tmp_path / "f", videos, FRAGILE, workers=2, progress=False)
+    assert sorted(r.id for r in found.made) == ["black", "red"]
+    assert "the worker process was killed by SIGKILL" in found.failed["blue"]
+    assert "green is too much" in found.failed["green"]
+    assert Manifest(tmp_path / "f").records()["blue"].error == found.failed["blue"]
+    assert "blue" in (tmp_path / "f" / "failed.csv").read_text()
+
+
+def test_what_stops_one_worker_stops_all(tmp_path):
+    video = paint_video(tmp_path / "red.mp4", "red")
+    with pytest.raises(UsageError, match="cannot be loaded"):
+        fill(tmp_path / "f", {"a": video, "b": video}, replace(FRAGILE, extractor="no.such:Thing"), workers=2)
+    (tmp_path / "file").touch()
+    with pytest.raises(HasvideoError, match="cannot write"):
+        fill(tmp_path / "file" / "f", {"a": video, "b": video}, FRAGILE, workers=2, progress=False)
