@@ -1,0 +1,72 @@
+"""Networks trained to classify, as extractors of features: pixels in, what their classifier would see out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from hasvideo.errors import HasvideoError
+
+
+class PixelNetwork(nn.Module):
+    """A network on decoded frames: their centre, normalised.
+
+    Args:
+        network: (B, 3, T, H, W), or (B, 3, H, W), to (B, D) or (B, D, 1, ...).
+        crop: side of the central square that it is shown, pixels.
+        mean, std: of RGB, 0..255.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: nn.Module, crop: int, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.network, self.crop = network, crop
+        self.register_buffer("mean", torch.tensor(mean))
+        self.register_buffer("std", torch.tensor(std))
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Uint8 RGB (B, T, H, W, 3) or (B, H, W, 3), H and W >= crop, to (B, D)."""
+        top, left = (frames.shape[-3] - self.crop) // 2, (frames.shape[-2] - self.crop) // 2
+        frames = frames[..., top : top + self.crop, left : left + self.crop, :]
+        return self.network(((frames.float() - self.mean) / self.std).movedim(-1, 1)).flatten(1)
+
+
+def remove_classifier(network: nn.Module) -> tuple[str, int]:
+    """Replace a network's last layer, linear or a convolution, by nothing.
+
+    Returns:
+        Its name, and how many numbers it took: those that the network gives from now on.
+    """
+    kinds = (nn.Linear, nn.Conv2d, nn.Conv3d)
+    name, layer = [(name, layer) for name, layer in network.named_modules() if isinstance(layer, kinds)][-1]
+    parent, _, attribute = name.rpartition(".")
+    setattr(network.get_submodule(parent), attribute, nn.Identity())
+    return name, layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels
+
+
+def load_trunk(network: nn.Module, state: Mapping[str, Tensor], classifier: str, source: str) -> None:
+    """Load a state dict into a network whose classifier was removed.
+
+    Args:
+        network: changed in place.
+        state: may hold a classifier, for any number of classes.
+        classifier: name of the removed layer.
+        source: where the state dict is from, for the message.
+
+    Raises:
+        HasvideoError: it is another network's.
+    """
+    try:
+        missing, strange = network.load_state_dict(state, strict=False)
+    except RuntimeError as error:
+        reason = " ".join(str(error).splitlines()[1].split())
+        raise HasvideoError(f"{source} does not fit the network: {reason}") from error
+    missing = [name for name in missing if not name.endswith("num_batches_tracked")]
+    strange = [name for name in strange if not name.startswith(f"{classifier}.")]
+    for names, what in ((missing, "lacks"), (strange, "has what the network has not:")):
+        if names:
+            raise HasvideoError(f"{source} does not fit the network: it {what} {names[0]} ({len(names)} in all)")

@@ -1,0 +1,41 @@
+"""State dicts of networks from files that users give."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hasvideo.errors import HasvideoError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_WRAPPINGS = ("state_dict", "model_state", "model")  # as Lightning, pytorchvideo and others save it
+
+
+def read_state(path: Path) -> tuple[dict[str, Tensor], str]:
+    """The state dict in a ``.pth`` file, by itself or in a training's checkpoint, and the file's sha256.
+
+    Raises:
+        UsageError: no such file.
+        HasvideoError: it cannot be read, or holds something else.
+    """
+    from torch import Tensor
+
+    from hasvideo.networks.pretrained import read_file
+
+    content = read_file(path)
+    for name in _WRAPPINGS:
+        if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
+            content = content[name]
+    if not isinstance(content, Mapping) or not any(isinstance(value, Tensor) for value in content.values()):
+        raise HasvideoError(f"{path} holds no state dict of a network")
+    return {name: value for name, value in content.items() if isinstance(value, Tensor)}, file_sha256(path)
+
+
+def file_sha256(path: Path) -> str:
+    """Hash of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
