@@ -11,7 +11,7 @@ from hasvideo.image.recipe import ImageConfig, ImageRecipe, PatchConfig
 from hasvideo.train_imagenet import load_recipe
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-ROWS = sorted(p for folder in ("imagenet", "small") for p in (CONFIGS / folder).glob("*.yaml"))
+ROWS = sorted(p for folder in ("imagenet", "small") for p in (CONFIGS / folder).glob("*net_*.yaml"))
 
 
 def test_the_defaults_are_the_papers_own_row():
