@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
@@ -32,8 +33,20 @@ def pictures(notebook) -> int:
     return sum("image/png" in o.get("data", {}) for cell in notebook.cells for o in cell.get("outputs", []))
 
 
+# The client's threads and sockets stay out of the process of the tests, which xdist's worker did not survive.
+EXECUTE = """
+import sys, nbformat
+from nbclient import NotebookClient
+path, folder = sys.argv[1:]
+notebook = nbformat.read(path, as_version=4)
+place = {"metadata": {"path": folder}}
+NotebookClient(notebook, timeout=240, kernel_name="python3", resources=place).execute()
+nbformat.write(notebook, path)
+"""
+
+
 @pytest.fixture
-def execute(monkeypatch):
+def execute(monkeypatch, tmp_path):
     """Runs a notebook in a kernel of its own, from its folder, with the least work that its cells can do."""
     monkeypatch.setenv("HASVIDEO_QUICK", "1")
     monkeypatch.delenv("HASVIDEO_RUNS", raising=False)
@@ -41,8 +54,12 @@ def execute(monkeypatch):
     def run(name: str, then: str = ""):
         notebook = read(name)
         notebook.cells.append(nbformat.v4.new_code_cell(then))
-        place = {"metadata": {"path": str(FOLDER)}}
-        return NotebookClient(notebook, timeout=240, kernel_name="python3", resources=place).execute()
+        path = tmp_path / f"{name}.ipynb"
+        nbformat.write(notebook, path)
+        words = [sys.executable, "-c", EXECUTE, str(path), str(FOLDER)]
+        result = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
+        assert result.returncode == 0, result.stderr[-3000:]
+        return nbformat.read(path, as_version=4)
 
     return run
 
