@@ -21,9 +21,7 @@ test: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore-glob='tests/test_train*'
-# Trainings by themselves: beside all else, a process of theirs has ended without a word.
-	$(BIN)/python -m pytest tests/test_train*.py
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 docs: $(VENV)/.installed-docs
 	$(BIN)/mkdocs build --strict

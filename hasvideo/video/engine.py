@@ -6,6 +6,7 @@ on PyTorch is not even imported for it.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -103,18 +104,24 @@ def _torch_runner(network: Network, device: str) -> Runner:
 
 
 def _openvino_runner(network: Network) -> Runner:
-    ov = _import_openvino()
     folder = cache_folder() / "openvino"
-    core = ov.Core()
-    core.set_property({"CACHE_DIR": str(folder / "compiled")})
     # f32: some CPUs would otherwise compute in bf16 and miss the 1e-4 that results are promised to.
-    options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
-    request = core.compile_model(_openvino_file(network, folder), "CPU", options).create_infer_request()
+    options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32", "CACHE_DIR": str(folder / "compiled")}
+    file = _openvino_file(network, folder)
+    request = _openvino_core().compile_model(file, "CPU", options).create_infer_request()
 
     def run(x: np.ndarray) -> np.ndarray:
         return next(iter(request.infer([np.ascontiguousarray(x)]).values())).copy()
 
     return run
+
+
+@functools.cache
+def _openvino_core() -> Any:
+    # One for the whole process: a core's CPU plugin gives the thread a stack for signals and frees it with its last
+    # network. Of several cores that do not end in reverse order a freed one stays in place, and the next signal that
+    # Python handles (a child's end, Ctrl-C) is a segmentation fault.
+    return _import_openvino().Core()
 
 
 def _import_openvino() -> Any:

@@ -148,3 +148,23 @@ compile_network(Network("n", lambda: torch.nn.ReLU().eval(), (1, 4), "float32", 
     environment = {k: v for k, v in os.environ.items() if k != "CI"} | {"HASVIDEO_CACHE": str(tmp_path)}
     result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert result.stdout == ""
+
+
+def test_signals_are_survived_after_networks_came_and_went(tmp_path):
+    """OpenVINO's plugins put a stack for signals into the process; freed in a wrong order, the next signal is fatal."""
+    pytest.importorskip("openvino")
+    code = """
+import gc, signal
+import torch
+from hasvideo.video.engine import Network, compile_network
+network = Network("n", lambda: torch.nn.ReLU().eval(), (1, 4), "float32", (1, 4))
+signal.signal(signal.SIGUSR1, lambda *_: print("handled", flush=True))
+runs = [compile_network(network, "openvino") for _ in range(2)]
+while runs:
+    del runs[0]
+    gc.collect()
+    signal.raise_signal(signal.SIGUSR1)
+"""
+    environment = os.environ | {"HASVIDEO_CACHE": str(tmp_path)}
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert (result.returncode, result.stdout) == (0, "handled\nhandled\n"), result.stderr
