@@ -21,6 +21,7 @@ from data_prep.wtalc import read_wtalc
 from hasvideo.commands import run
 from hasvideo.datasets.annotations import AMBIGUOUS, THUMOS14_CLASSES, Annotations, Instance, parse_segment
 from hasvideo.errors import HasvideoError
+from hasvideo.files import read_text
 
 FALSELY_ANNOTATED = ("video_test_0000270", "video_test_0001496")
 """Test videos that the 210-video list of most papers leaves out, since their annotations belong to other videos."""
@@ -79,7 +80,7 @@ def check_class_list(path: Path) -> None:
     Raises:
         HasvideoError: the names are not the 20 classes.
     """
-    words = [line.split() for line in _lines(path)]
+    words = [line.split() for line in read_text(path).splitlines()]
     ids = {line[1]: line[0] for line in words if len(line) == 2}
     if list(ids) != list(THUMOS14_CLASSES):
         strange = sorted(set(ids) ^ set(THUMOS14_CLASSES)) or ["another order"]
@@ -134,22 +135,13 @@ def _read_subset(folder: Path, tag: str, subset: str) -> Iterator[tuple[str, str
 
 
 def _read_class(path: Path, label: str, subset: str) -> Iterator[tuple[str, str, Instance]]:
-    for number, line in enumerate(_lines(path), 1):
+    for number, line in enumerate(read_text(path).splitlines(), 1):
         words = line.split()
         if not words:
             continue
         if len(words) != 3:
             raise HasvideoError(f"{path}:{number}: {line!r} is not 'video start end'")
         yield words[0], subset, Instance(label, *parse_segment(words[1:], f"{path}:{number}"))
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise HasvideoError(f"cannot read {path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise HasvideoError(f"{path} is not UTF-8 text (byte {error.start})") from error
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -53,6 +53,12 @@ def read_checkpoint(path: Path, kind: str, build: Callable[[dict[str, Any], dict
         return build(settings, tensors)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise _not_ours(path, error) from error
+
+
+def check_class_names(model: str, classes: Sequence[str], outputs: int) -> None:
+    """Raise HasvideoError unless there is a name of its own for each of a network's outputs."""
+    if len(classes) != outputs or len(set(classes)) != outputs:
+        raise HasvideoError(f"model {model}: {len(set(classes))} class names for a network of {outputs} outputs")
 
 
 def checkpoint_kind(path: Path) -> str:

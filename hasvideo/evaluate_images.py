@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
-
-import numpy as np
 
 from hasvideo.commands import CallableModule, CommandParser, run
 from hasvideo.datasets.boxes import (
@@ -22,31 +20,20 @@ from hasvideo.datasets.boxes import (
     read_predictions,
 )
 from hasvideo.errors import HasvideoError, UsageError
-from hasvideo.extents import check_rule, find_boxes, scale_map
+from hasvideo.extents import ScaledMaps, check_rule, find_boxes
 from hasvideo.files import write_text
 from hasvideo.metrics.failures import MISSES, FailureRule, find_failures
 from hasvideo.metrics.localization import (
-    CENTERED_SHARE,
     IOU,
+    TITLES,
     Convention,
     ImagePrediction,
-    centered_box,
     max_box_acc,
+    score_baselines,
     score_images,
-    whole_image,
 )
+from hasvideo.output.tables import aligned
 from hasvideo.types import Activation, BoxRule, ThresholdMode
-
-CAM_SIDE = 224
-"""Pixels of both sides of the maps that MaxBoxAcc sweeps, as in wsolevaluation."""
-
-_NAMES = {
-    "top1_class": "Top-1 Clas",
-    "top5_class": "Top-5 Clas",
-    "top1_loc": "Top-1 Loc",
-    "top5_loc": "Top-5 Loc",
-    "gt_known": "GT-known Loc",
-}
 
 
 def evaluate_images(
@@ -108,10 +95,7 @@ def _report(
     boxes = truth.boxes
     baselines: dict[str, float | None] = {"whole image": None, "centred box": None}
     if len(sizes) == len(boxes):
-        whole = whole_image(boxes, sizes, convention)
-        centred = centered_box(boxes, sizes, CENTERED_SHARE, convention)
-        for name, baseline in zip(baselines, (whole, centred), strict=True):
-            baselines[name] = score_images(baseline, boxes, iou, convention).summary()["gt_known"]
+        baselines |= score_baselines(boxes, sizes, iou, convention)
     failures = find_failures(found, boxes, FailureRule(iou=iou), convention)
     return {
         "images": len(boxes),
@@ -146,26 +130,6 @@ def _read_size(path: Path) -> tuple[int, int]:
         raise HasvideoError(f"cannot read {path}: {error}") from error
 
 
-class _Maps(Mapping[str, np.ndarray]):
-    """The CAMs of a folder in the size that MaxBoxAcc sweeps, read when they are asked for: a data set is 10 GB."""
-
-    def __init__(self, paths: Mapping[str, Path]) -> None:
-        self.paths = paths
-
-    def __getitem__(self, image: str) -> np.ndarray:
-        cam = read_cam(self.paths[image])
-        return cam if cam.shape == (CAM_SIDE, CAM_SIDE) else scale_map(cam, CAM_SIDE, CAM_SIDE)
-
-    def __contains__(self, image: object) -> bool:
-        return image in self.paths
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.paths)
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-
 def _from_cams(
     folder: Path,
     truth: ImageGroundTruth,
@@ -183,8 +147,9 @@ def _from_cams(
         found = find_boxes(Activation(truth.images[image].label, 1.0, read_cam(path)), *sizes[image], rule)
         boxes = tuple(replace(box, xmax=box.xmax - last, ymax=box.ymax - last) for box in found)
         predictions[image] = ImagePrediction(boxes=boxes)
-    first = max_box_acc(_Maps(paths), truth.boxes, sizes, every=False, ious=(0.5,))
-    second = max_box_acc(_Maps(paths), truth.boxes, sizes)
+    maps = ScaledMaps(list(paths), lambda image: read_cam(paths[image]))
+    first = max_box_acc(maps, truth.boxes, sizes, every=False, ious=(0.5,))
+    second = max_box_acc(maps, truth.boxes, sizes)
     return predictions, {
         "threshold": rule.threshold,
         "threshold_mode": rule.mode,
@@ -236,7 +201,7 @@ def _table(report: Mapping[str, Any]) -> str:
         f"{report['iou']:g} ({report['convention']} corners)"
     )
     rows = [["accuracy in %", "predictions", *report["baselines"]]]
-    for measure, name in _NAMES.items():
+    for measure, name in TITLES.items():
         baselines = report["baselines"].values() if measure == "gt_known" else [None] * len(report["baselines"])
         rows.append([name, *map(_percent, (report["scores"][measure], *baselines))])
     for key, name in (("max_box_acc", "MaxBoxAcc"), ("max_box_acc_v2", "MaxBoxAccV2")):
@@ -245,12 +210,7 @@ def _table(report: Mapping[str, Any]) -> str:
     failures = report["failures"]
     misses = [["misses", "images", "% of misses"]]
     misses += [[kind, str(failures["counts"][kind]), _percent(failures["shares"][kind])] for kind in MISSES]
-    return "\n".join([head, "", *_align(rows), "", *_align(misses), ""])
-
-
-def _align(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
+    return "\n".join([head, "", aligned(rows, rows[0][:1]), "", aligned(misses, misses[0][:1]), ""])
 
 
 def _percent(share: float | None) -> str:

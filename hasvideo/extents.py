@@ -5,7 +5,7 @@ Source: Hide-and-Seek (Singh & Lee, ICCV 2017), sections 3.2 and 3.3, after CAM 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import TypeVar, get_args
@@ -104,6 +104,32 @@ def scale_map(cam: np.ndarray, width: int, height: int) -> np.ndarray:
 
     tensor = torch.from_numpy(np.ascontiguousarray(cam, np.float32))[None, None]
     return F.interpolate(tensor, (height, width), mode="bilinear", align_corners=False)[0, 0].numpy()
+
+
+class ScaledMaps(Mapping[str, np.ndarray]):
+    """Maps over whole images, scaled when they are asked for: tens of thousands of them need not be in memory at once.
+
+    Args:
+        images: ids.
+        read: gives the map ``(h, w)`` of one.
+        side: pixels of both sides of what comes out; wsolevaluation has MaxBoxAcc swept at 224.
+    """
+
+    def __init__(self, images: Sequence[str], read: Callable[[str], np.ndarray], side: int = 224) -> None:
+        self._images, self._read, self._side = dict.fromkeys(images), read, side
+
+    def __getitem__(self, image: str) -> np.ndarray:
+        cam = self._read(image)
+        return cam if cam.shape == (self._side, self._side) else scale_map(cam, self._side, self._side)
+
+    def __contains__(self, image: object) -> bool:
+        return image in self._images
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._images)
+
+    def __len__(self) -> int:
+        return len(self._images)
 
 
 def _merge(runs: Sequence[tuple[int, int]], edges: np.ndarray, gap: float) -> list[tuple[int, int]]:

@@ -1,7 +1,8 @@
-"""Files appear whole or not at all: written under a temporary name beside the target, then renamed."""
+"""Reading files, and writing them whole or not at all: under a temporary name beside the target, then renamed."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -49,6 +50,26 @@ def write_bytes(target: Path, data: bytes) -> None:
     """Write bytes atomically (see :func:`atomic_path`)."""
     with atomic_path(target) as path:
         path.write_bytes(data)
+
+
+def read_text(path: Path) -> str:
+    """The text of a UTF-8 file.
+
+    Raises:
+        HasvideoError: it cannot be read, or is no such text.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise HasvideoError(f"cannot read {path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise HasvideoError(f"{path} is not UTF-8 text (byte {error.start})") from error
+
+
+def file_sha256(path: Path) -> str:
+    """Hash of a file's content, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_writable(folder: Path) -> None:

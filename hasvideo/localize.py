@@ -149,12 +149,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.list_classes:
         print("\n".join(_classes(options.model, medium)))
         return 0
-    from hasvideo.batch import ImageBatch, SegmentBatch, VideoBatch
+    from hasvideo.batch import Batch, ImageBatch, SegmentBatch, VideoBatch
 
-    if medium is SEGMENTS:
-        return SegmentBatch(options).run()
-    batch = ImageBatch(options) if medium is IMAGE else VideoBatch(options)
-    return batch.run()
+    batches: dict[str, type[Batch[Any]]] = {
+        batch.medium.kind: batch for batch in (VideoBatch, ImageBatch, SegmentBatch)
+    }
+    return batches[medium.kind](options).run()
 
 
 def _classes(model: str, medium: Medium) -> tuple[str, ...]:

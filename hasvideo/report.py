@@ -3,10 +3,35 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from hasvideo.commands import CommandParser
+    from hasvideo.image.recipe import ImageRecipe
+    from hasvideo.recipe import Recipe
+    from hasvideo.segmentation.recipe import SegmentationRecipe
+
+AnyRecipe = TypeVar("AnyRecipe", "Recipe", "ImageRecipe", "SegmentationRecipe")
+RUN_OPTIONS = ("seeds", "resume", "tensorboard", "device")
+
+
+def add_run_options(parser: CommandParser) -> None:
+    """Add the options of :data:`RUN_OPTIONS`, which say how an experiment is run."""
+    add = parser.add_argument
+    add("--seeds", type=int, default=1, help="repeat with so many seeds and report mean ± standard deviation")
+    add("--resume", action="store_true", help="go on from what the output folder holds")
+    add("--tensorboard", action="store_true", help="also write TensorBoard event files")
+    add("--device", choices=("auto", "cpu"), default="auto", help="auto takes a GPU where there is one")
+
+
+def each_seed(recipe: AnyRecipe, seeds: int) -> Iterator[tuple[int, AnyRecipe]]:
+    """The recipe's seed and the following ones, so many, each with the recipe that has it."""
+    for seed in range(recipe.training.seed, recipe.training.seed + seeds):
+        yield seed, replace(recipe, training=replace(recipe.training, seed=seed))
 
 
 def over_seeds(shares: Sequence[float | None]) -> dict[str, Any] | None:

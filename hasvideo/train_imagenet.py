@@ -17,20 +17,15 @@ from hasvideo.commands import CallableModule, CommandParser, run
 from hasvideo.errors import UsageError
 from hasvideo.files import write_text
 from hasvideo.image.recipe import ImageRecipe, add_options, from_options
-from hasvideo.report import cell, is_main_process, over_seeds
+from hasvideo.metrics.localization import TITLES, Measure
+from hasvideo.report import RUN_OPTIONS, add_run_options, cell, each_seed, is_main_process, over_seeds
 
 if TYPE_CHECKING:
     from hasvideo.datasets.imagenet import Ilsvrc, LabelledImages
     from hasvideo.image.testing import ImageTest
 
-MEASURES = {
-    "gt_known": "GT-known Loc",
-    "top1_loc": "Top-1 Loc",
-    "top5_loc": "Top-5 Loc",
-    "top1_class": "Top-1 Clas",
-    "top5_class": "Top-5 Clas",
-    "max_box_acc": "MaxBoxAccV2",
-}
+_ORDER: tuple[Measure, ...] = ("gt_known", "top1_loc", "top5_loc", "top1_class", "top5_class")
+MEASURES = {name: TITLES[name] for name in _ORDER} | {"max_box_acc": "MaxBoxAccV2"}
 
 
 def train_imagenet(
@@ -83,8 +78,7 @@ def train_imagenet(
     train, val = _read(found, recipe.network.resize, in_memory, check_images, output)
     options = {"resume": resume, "tensorboard": tensorboard, "device": device}
     tests = []
-    for seed in range(recipe.training.seed, recipe.training.seed + seeds):
-        seeded = replace(recipe, training=replace(recipe.training, seed=seed))
+    for seed, seeded in each_seed(recipe, seeds):
         folder = output / f"seed-{seed}"
         name, prepare = str(folder / "model.ckpt"), load_pretrained if pretrained else None
         model, _ = fit(train, list(found.classes), seeded, prepare=prepare, name=name, folder=folder, **options)
@@ -130,13 +124,11 @@ def summarise(tests: Sequence[ImageTest]) -> dict[str, Any]:
     Returns:
         See :func:`train_imagenet`.
     """
-    from hasvideo.metrics.localization import centered_box, score_images, whole_image
+    from hasvideo.metrics.localization import score_baselines
 
     truth, sizes = tests[0].true_boxes, tests[0].sizes
-    blind = {"whole image": whole_image(truth, sizes), "centred box": centered_box(truth, sizes)}
-    methods = {
-        name: {"gt_known": over_seeds([score_images(p, truth).summary()["gt_known"]])} for name, p in blind.items()
-    }
+    blind = score_baselines(truth, sizes)
+    methods = {name: {"gt_known": over_seeds([share])} for name, share in blind.items()}
     rows = [test.scores.summary() | {"max_box_acc": test.max_box.mean} for test in tests]
     methods["model"] = {name: over_seeds([row[name] for row in rows]) for name in MEASURES}
     shares = [test.failures.shares() for test in tests]
@@ -161,8 +153,7 @@ def render(report: Mapping[str, Any]) -> str:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command."""
     options = _parser().parse_args(argv)
-    names = ("seeds", "in_memory", "check_images", "pretrained", "resume", "tensorboard", "device")
-    chosen = {name: options[name] for name in names}
+    chosen = {name: options[name] for name in (*RUN_OPTIONS, "in_memory", "check_images", "pretrained")}
     report = train_imagenet(options.data, options.output, from_options(options), **chosen)
     if is_main_process():
         sys.stdout.write(render(report))
@@ -182,13 +173,10 @@ def _parser() -> CommandParser:
     add = parser.add_argument
     add("--data", required=True, help="folder with LOC_synset_mapping.txt and ILSVRC/ (docs/formats.md)")
     add("-o", "--output", required=True, help="folder for checkpoints, boxes, metrics and tables")
-    add("--seeds", type=int, default=1, help="repeat with so many seeds and report mean ± standard deviation")
+    add_run_options(parser)
     add("--in-memory", type=bool, default=False, help="hold all images in memory (at the size of network.resize)")
     add("--check-images", type=bool, default=True, help="decode all images before training and leave broken ones out")
     add("--pretrained", type=bool, default=False, help="start from torchvision's ImageNet weights where layers agree")
-    add("--resume", action="store_true", help="go on from what the output folder holds")
-    add("--tensorboard", action="store_true", help="also write TensorBoard event files")
-    add("--device", choices=("auto", "cpu"), default="auto", help="auto takes a GPU where there is one")
     add_options(parser, ImageRecipe())
     return parser
 

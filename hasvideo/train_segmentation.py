@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ import numpy as np
 from hasvideo.commands import CallableModule, CommandParser, run
 from hasvideo.errors import UsageError
 from hasvideo.files import write_text
-from hasvideo.report import cell, is_main_process, over_seeds
+from hasvideo.report import RUN_OPTIONS, add_run_options, cell, each_seed, is_main_process, over_seeds
 from hasvideo.segmentation.recipe import SegmentationRecipe, add_options, from_options
 
 if TYPE_CHECKING:
@@ -93,8 +93,7 @@ def train_segmentation(
     train, test = (SegmentedImages(pairs, len(classes), in_memory) for pairs in (trained, tested))
     options: dict[str, Any] = {"backbone": backbone, "resume": resume, "tensorboard": tensorboard, "device": device}
     scores = []
-    for seed in range(recipe.training.seed, recipe.training.seed + seeds):
-        seeded = replace(recipe, training=replace(recipe.training, seed=seed))
+    for seed, seeded in each_seed(recipe, seeds):
         folder = output / f"seed-{seed}"
         model, _ = fit(train, classes, seeded, name=str(folder / "model.ckpt"), folder=folder, **options)
         if is_main_process():
@@ -140,8 +139,8 @@ def render(report: Mapping[str, Any]) -> str:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command."""
     options = _parser().parse_args(argv)
-    names = ("backbone", "seeds", "train_list", "test_list", "extra_list", "extra_masks", "pictures", "in_memory")
-    chosen = {name: options[name] for name in (*names, "resume", "tensorboard", "device")}
+    names = ("backbone", "train_list", "test_list", "extra_list", "extra_masks", "pictures", "in_memory")
+    chosen = {name: options[name] for name in (*RUN_OPTIONS, *names)}
     report = train_segmentation(options.data, options.output, from_options(options), **chosen)
     if is_main_process():
         sys.stdout.write(render(report))
@@ -162,16 +161,13 @@ def _parser() -> CommandParser:
     add("--data", required=True, help="folder such as VOCdevkit/VOC2012 (docs/formats.md)")
     add("-o", "--output", required=True, help="folder for checkpoints, predictions, pictures, metrics and tables")
     add("--backbone", type=str | None, default=None, help="checkpoint made by train_imagenet to start the encoder from")
-    add("--seeds", type=int, default=1, help="repeat with so many seeds and report mean ± standard deviation")
+    add_run_options(parser)
     add("--train-list", default="train", help="name of the training images' list, or a text file")
     add("--test-list", default="val", help="name of the tested images' list, or a text file")
     add("--extra-list", type=str | None, default=None, help="text file with more images to train on, as SBD's")
     add("--extra-masks", default="SegmentationClassAug", help="folder of their masks, PNG or SBD's .mat")
     add("--pictures", type=int, default=8, help="draw so many of the tested images with their classes")
     add("--in-memory", type=bool, default=False, help="hold all images and masks in memory")
-    add("--resume", action="store_true", help="go on from what the output folder holds")
-    add("--tensorboard", action="store_true", help="also write TensorBoard event files")
-    add("--device", choices=("auto", "cpu"), default="auto", help="auto takes a GPU where there is one")
     add_options(parser, SegmentationRecipe())
     return parser
 

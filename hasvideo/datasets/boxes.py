@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hasvideo.errors import HasvideoError, UsageError
+from hasvideo.files import read_text
 from hasvideo.metrics.localization import ImagePrediction
 from hasvideo.types import Box
 
@@ -279,10 +280,7 @@ def read_cam(path: Path) -> np.ndarray:
 def _text(path: Path) -> str:
     if not path.is_file():
         raise UsageError(f"no such file: {path}")
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise HasvideoError(f"cannot read {path}: {error}") from error
+    return read_text(path)
 
 
 def _some(names: Iterable[str]) -> str:

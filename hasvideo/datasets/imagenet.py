@@ -19,9 +19,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -30,8 +30,10 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from hasvideo.errors import HasvideoError, UsageError
+from hasvideo.files import read_text
 from hasvideo.image.read import read_image
 from hasvideo.image.square import square
+from hasvideo.image.statistics import channel_statistics
 from hasvideo.types import Box
 
 MAPPING = "LOC_synset_mapping.txt"
@@ -40,8 +42,6 @@ IMAGES = Path("Data/CLS-LOC")
 XML = Path("Annotations/CLS-LOC/val")
 _SUFFIXES = {".jpeg", ".jpg", ".png"}
 _SHOWN = 5  # examples of a problem
-
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def read_mapping(root: Path) -> dict[str, str]:
     if not path.is_file():
         raise UsageError(f"{root} has no {MAPPING}: not a folder in the ILSVRC layout")
     classes: dict[str, str] = {}
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         wnid, _, names = line.strip().partition(" ")
         if not wnid:
             continue
@@ -230,6 +230,11 @@ class LabelledImages(Dataset[ImageSample]):
         if in_memory:
             self._read_all(problems if problems is not None else [])
 
+    @cached_property
+    def statistics(self) -> tuple[Tensor, Tensor]:
+        """What :func:`image_statistics` says of the images, which are read for it once."""
+        return image_statistics(self)
+
     def __len__(self) -> int:
         return len(self.paths)
 
@@ -271,13 +276,7 @@ def read_square(path: Path, size: int) -> Tensor:
 def image_statistics(samples: LabelledImages, most: int = 20_000) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of each channel, float32 ``(3,)`` in 0..255, over at most so many spread images."""
     chosen = np.linspace(0, len(samples) - 1, min(most, len(samples))).round().astype(int)
-    sums, squares = torch.zeros(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
-    for index in chosen.tolist():
-        pixels = samples[index].image.flatten(1).double()
-        sums += pixels.mean(dim=1)
-        squares += pixels.square().mean(dim=1)
-    mean = sums / len(chosen)
-    return mean.float(), (squares / len(chosen) - mean**2).clamp(min=1.0).sqrt().float()
+    return channel_statistics(samples[index].image for index in chosen.tolist())
 
 
 def _images_in(folder: Path) -> list[Path]:
@@ -345,7 +344,7 @@ _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
 def _read_solution(path: Path) -> Iterable[tuple[str, Callable[[], ImageTruth]]]:
-    rows = list(csv.reader(_lines(path)))
+    rows = list(csv.reader(read_text(path).splitlines()))
     if not rows or rows[0] != ["ImageId", "PredictionString"]:
         raise HasvideoError(f"{path}: the first line must be ImageId,PredictionString")
     return [(row[0], partial(_parse_solution, f"{path}, line {number}", row)) for number, row in enumerate(rows[1:], 2)]
@@ -375,10 +374,3 @@ def _truth(where: str, boxes: Sequence[Box], width: int = 0, height: int = 0) ->
             size = f" of {width} x {height}" if width else ""
             raise HasvideoError(f"{where}: box {box.corners} is empty or outside the image{size}")
     return ImageTruth(boxes[0].label, tuple(boxes), width, height)
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise HasvideoError(f"cannot read {path}: {error}") from error

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +28,9 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from hasvideo.errors import HasvideoError, UsageError
+from hasvideo.files import read_text
 from hasvideo.image.read import read_image
+from hasvideo.image.statistics import channel_statistics
 from hasvideo.metrics.segmentation import IGNORE
 from hasvideo.segmentation.recipe import JitterConfig
 
@@ -149,6 +152,11 @@ class SegmentedImages(Dataset[Segmented]):
         if in_memory:
             self.samples = [self[index] for index in range(len(self))]
 
+    @cached_property
+    def statistics(self) -> tuple[Tensor, Tensor]:
+        """What :func:`image_statistics` says of the images, which are read for it once."""
+        return image_statistics(self)
+
     def __len__(self) -> int:
         return len(self.pairs)
 
@@ -189,15 +197,8 @@ def read_mask(path: str | Path) -> np.ndarray:
 
 
 def image_statistics(samples: SegmentedImages) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each channel over all pixels, float32 ``(3,)`` in 0..255."""
-    sums, squares, count = torch.zeros(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64), 0
-    for index in range(len(samples)):
-        pixels = samples[index].image.flatten(1).double()
-        sums += pixels.sum(dim=1)
-        squares += pixels.square().sum(dim=1)
-        count += pixels.shape[1]
-    mean = sums / count
-    return mean.float(), (squares / count - mean**2).clamp(min=1.0).sqrt().float()
+    """Mean and standard deviation of each channel over all images; see :func:`channel_statistics`."""
+    return channel_statistics(samples[index].image for index in range(len(samples)))
 
 
 class Jitter:
@@ -285,10 +286,7 @@ def _mask(folder: Path, image: str, listed: Path) -> Path:
 
 
 def _lines(path: Path) -> list[str]:
-    try:
-        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise HasvideoError(f"cannot read {path}: {error}") from error
+    return [line.strip() for line in read_text(path).splitlines() if line.strip()]
 
 
 def _read_png(path: Path) -> np.ndarray:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hasvideo.datasets.imagenet import ImageSample, LabelledImages, image_statistics
+from hasvideo.datasets.imagenet import ImageSample, LabelledImages
 from hasvideo.extents import find_boxes
 from hasvideo.hiding import PatchHiding
 from hasvideo.image.model import ImageModel
@@ -50,7 +50,7 @@ def fit(
     config = replace(recipe.network, num_classes=len(classes))
     in_network = PatchHiding(recipe.hiding.sizes, recipe.hiding.p) if _in_network(recipe.hiding) else None
     network = GapNetwork(config, in_network)
-    mean, std = image_statistics(samples)
+    mean, std = samples.statistics
     network.image_mean.copy_(mean)
     network.image_std.copy_(std)
     if prepare is not None:
@@ -111,10 +111,6 @@ class Prediction:
     label: str
     activations: tuple[Activation, ...]
     known: Activation
-
-    def boxes(self, width: int, height: int, rule: BoxRule) -> list[tuple[str, Box | None]]:
-        """A box for each of the most probable classes, None where the CAM has no extent."""
-        return [(a.label, largest_box(a, width, height, rule)) for a in self.activations]
 
 
 def predict(model: ImageModel, samples: LabelledImages, most: int = 5) -> Iterator[Prediction]:

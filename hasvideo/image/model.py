@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hasvideo.checkpoint import read_checkpoint, write_checkpoint
-from hasvideo.errors import HasvideoError
+from hasvideo.checkpoint import check_class_names, read_checkpoint, write_checkpoint
 from hasvideo.image.recipe import ImageConfig
 from hasvideo.image.square import square
 from hasvideo.networks.gap import GapNetwork
@@ -43,11 +42,7 @@ class ImageModel:
     rule: BoxRule = field(default_factory=BoxRule)
 
     def __post_init__(self) -> None:
-        outputs = self.network.config.num_classes
-        if len(self.classes) != outputs or len(set(self.classes)) != outputs:
-            raise HasvideoError(
-                f"model {self.name}: {len(set(self.classes))} class names for a network of {outputs} outputs"
-            )
+        check_class_names(self.name, self.classes, self.network.config.num_classes)
 
     def activations(self, image: np.ndarray) -> tuple[Activation, ...]:
         """CAM over the whole image and probability of every class, by falling probability.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from hasvideo.datasets.imagenet import ImageTruth, LabelledImages
-from hasvideo.extents import scale_map
+from hasvideo.extents import ScaledMaps
 from hasvideo.image.fitting import largest_box, predict
 from hasvideo.image.model import ImageModel
 from hasvideo.metrics.failures import Failures, find_failures
@@ -22,9 +22,6 @@ from hasvideo.metrics.localization import (
     score_images,
 )
 from hasvideo.types import Activation, Box, BoxRule, ImageDetections, ImageInfo
-
-MAP_SIDE = 224
-"""Pixels of the maps that MaxBoxAcc sweeps, as in wsolevaluation."""
 
 _MOST = 5  # classes for which a box is made: Top-5 Loc needs so many
 
@@ -80,7 +77,7 @@ class ImageTest:
     @cached_property
     def max_box(self) -> MaxBoxAcc:
         """GT-known Loc at every threshold; MaxBoxAccV2 is its mean."""
-        return max_box_acc(_Scaled(self.known), self.true_boxes, self.sizes)
+        return max_box_acc(ScaledMaps(list(self.known), lambda i: self.known[i].cam), self.true_boxes, self.sizes)
 
     def detections(self) -> list[ImageDetections]:
         """The boxes as the writers take them, without the CAMs."""
@@ -116,19 +113,3 @@ def run_test(model: ImageModel, samples: LabelledImages, truth: Mapping[str, Ima
         known[image] = prediction.known
         boxes[image] = tuple(box for box in found if box is not None)
     return ImageTest(model.name, model.rule, {i: truth[i] for i in images}, classes, known, boxes)
-
-
-class _Scaled(Mapping[str, np.ndarray]):
-    """CAMs scaled when they are asked for: tens of thousands of them need not be in memory at once."""
-
-    def __init__(self, activations: Mapping[str, Activation]) -> None:
-        self._activations = activations
-
-    def __getitem__(self, image: str) -> np.ndarray:
-        return scale_map(self._activations[image].cam, MAP_SIDE, MAP_SIDE)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._activations)
-
-    def __len__(self) -> int:
-        return len(self._activations)

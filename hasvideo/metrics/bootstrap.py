@@ -1,4 +1,4 @@
-"""How sure a difference in mAP is: paired bootstrap over videos and seeds."""
+"""How sure a difference is: paired bootstrap over videos, or images, and seeds; in mAP here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CHUNK = 5_000_000  # numbers looked at in one go: bounds the memory at some 200
 
 @dataclass(frozen=True)
 class Difference:
-    """A difference in mAP, averaged over thresholds and seeds; all values are shares, not percent.
+    """A difference in a measure, averaged over seeds; all values are shares, not percent.
 
     Attributes:
         mean: as measured.
@@ -56,18 +56,38 @@ def paired_bootstrap(
     if not ours or len(ours) != len(theirs):
         raise ValueError(f"a paired bootstrap needs equal numbers of seeds, got {len(ours)} and {len(theirs)}")
     rng = np.random.default_rng(seed)
-    videos = int(ours[0].known.sum())
-    counts = np.ones((draws + 1, videos))  # the first row is the measurement itself
-    counts[1:] = rng.multinomial(videos, np.full(videos, 1 / videos), size=draws)
-    gaps = np.stack(
-        [mean_ap(a, counts, tiou) - mean_ap(b, counts, tiou) for a, b in zip(ours, theirs, strict=True)]
-    )  # (S, draws+1)
-    drawn = gaps[:, 1:].mean(axis=0)
-    if over_seeds:
-        picks = rng.integers(0, len(gaps), size=(len(gaps), draws))
-        drawn = np.take_along_axis(gaps[:, 1:], picks, axis=0).mean(axis=0)
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    return Difference(float(gaps[:, 0].mean()), float(low), float(high), float((drawn > 0).mean()))
+    counts = draw_counts(int(ours[0].known.sum()), draws, rng)
+    gaps = np.stack([mean_ap(a, counts, tiou) - mean_ap(b, counts, tiou) for a, b in zip(ours, theirs, strict=True)])
+    return differences(gaps[..., None], rng, over_seeds)[0]
+
+
+def draw_counts(items: int, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """How many times each item is in each draw of as many, with replacement: float64 ``(draws + 1, items)``.
+
+    The first row is the measurement itself: every item once.
+    """
+    counts = np.ones((draws + 1, items))
+    counts[1:] = rng.multinomial(items, np.full(items, 1 / items), size=draws)
+    return counts
+
+
+def differences(gaps: np.ndarray, rng: np.random.Generator, over_seeds: bool) -> list[Difference]:
+    """What measured and drawn differences between two methods say.
+
+    Args:
+        gaps: of S seeds for the rows of :func:`draw_counts`, in M measures, ``(S, draws + 1, M)``.
+        rng: that drew the counts; draws the seeds now.
+        over_seeds: draw seeds too, else take each once.
+
+    Returns:
+        One for each measure.
+    """
+    seeds, rows, _ = gaps.shape
+    picks = rng.integers(0, seeds, size=(seeds, rows - 1, 1)) if over_seeds else np.arange(seeds)[:, None, None]
+    drawn = np.take_along_axis(gaps[:, 1:], picks, axis=0).mean(axis=0)
+    low, high = np.nanpercentile(drawn, [2.5, 97.5], axis=0)
+    columns = zip(gaps[:, 0].mean(axis=0), low, high, (drawn > 0).mean(axis=0), strict=True)
+    return [Difference(*map(float, values)) for values in columns]
 
 
 def mean_ap(matches: Matches, counts: np.ndarray, tiou: Sequence[float] | None = None) -> np.ndarray:

@@ -21,12 +21,21 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from hasvideo.metrics.bootstrap import Difference
+from hasvideo.metrics.bootstrap import Difference, differences, draw_counts
 from hasvideo.metrics.contours import sweep_boxes
 from hasvideo.types import Box
 
 Convention = Literal["continuous", "inclusive"]
 Measure = Literal["top1_class", "top5_class", "top1_loc", "top5_loc", "gt_known"]
+
+TITLES: dict[Measure, str] = {
+    "top1_class": "Top-1 Clas",
+    "top5_class": "Top-5 Clas",
+    "top1_loc": "Top-1 Loc",
+    "top5_loc": "Top-5 Loc",
+    "gt_known": "GT-known Loc",
+}
+"""What the measures are called in tables."""
 
 IOU = 0.5
 """IoU from which a box is a hit, as in ILSVRC."""
@@ -210,13 +219,8 @@ def paired_difference(
         raise ValueError(f"unknown measure {measure!r}; accepted: {', '.join(get_args(Measure))}")
     gaps = np.array([_hits(a, measure) - _hits(b, measure) for a, b in zip(ours, theirs, strict=True)])  # (S, N)
     rng = np.random.default_rng(seed)
-    counts = rng.multinomial(gaps.shape[1], np.full(gaps.shape[1], 1 / gaps.shape[1]), size=draws)
-    by_seed = gaps @ counts.T / gaps.shape[1]  # (S, draws)
-    if over_seeds:
-        by_seed = np.take_along_axis(by_seed, rng.integers(0, len(gaps), size=by_seed.shape), axis=0)
-    drawn = by_seed.mean(axis=0)
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    return Difference(float(gaps.mean()), float(low), float(high), float((drawn > 0).mean()))
+    drawn = gaps @ draw_counts(gaps.shape[1], draws, rng).T / gaps.shape[1]  # (S, draws + 1)
+    return differences(drawn[..., None], rng, over_seeds)[0]
 
 
 def _hits(scores: LocalizationScores, measure: Measure) -> np.ndarray:
@@ -251,6 +255,20 @@ def centered_box(
         box = Box(left, top, width - left - last, height - top - last, boxes[0].label, 1.0)
         predictions[image] = ImagePrediction(boxes=(box,))
     return predictions
+
+
+def score_baselines(
+    truth: Mapping[str, Sequence[Box]],
+    sizes: Mapping[str, tuple[int, int]],
+    iou: float = IOU,
+    convention: Convention = "continuous",
+) -> dict[str, float]:
+    """GT-known Loc, 0..1, of the two methods that look at nothing; arguments as of :func:`score_images`."""
+    blind = {
+        "whole image": whole_image(truth, sizes, convention),
+        "centred box": centered_box(truth, sizes, CENTERED_SHARE, convention),
+    }
+    return {name: float(score_images(found, truth, iou, convention).gt_known.mean()) for name, found in blind.items()}
 
 
 @dataclass(frozen=True)

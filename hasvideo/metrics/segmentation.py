@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from hasvideo.metrics.bootstrap import Difference
+from hasvideo.metrics.bootstrap import Difference, differences, draw_counts
 
 METRICS = ("pixel_accuracy", "mean_accuracy", "mean_iu", "fw_iu")
 IGNORE = 255
@@ -98,17 +98,11 @@ def paired_bootstrap(
     """
     if ours.shape != theirs.shape or ours.size == 0:
         raise ValueError(f"a paired bootstrap needs equal seeds and images, got {ours.shape} and {theirs.shape}")
-    rng, (seeds, images) = np.random.default_rng(seed), ours.shape[:2]
-    counts = np.ones((draws + 1, images))  # the first row is the measurement itself
-    counts[1:] = rng.multinomial(images, np.full(images, 1 / images), size=draws)
+    rng = np.random.default_rng(seed)
+    counts = draw_counts(ours.shape[1], draws, rng)
     gaps = np.stack([_metrics(np.tensordot(counts, a, 1)) - _metrics(np.tensordot(counts, b, 1))
                      for a, b in zip(ours, theirs, strict=True)])  # (S, draws + 1, 4)  # fmt: skip
-    picks = rng.integers(0, seeds, size=(seeds, draws, 1)) if over_seeds else np.arange(seeds)[:, None, None]
-    drawn = np.take_along_axis(gaps[:, 1:], picks, axis=0).mean(axis=0)
-    low, high = np.nanpercentile(drawn, [2.5, 97.5], axis=0)
-    means, positive = gaps[:, 0].mean(axis=0), (drawn > 0).mean(axis=0)
-    found = zip(METRICS, means, low, high, positive, strict=True)
-    return {name: Difference(*map(float, values)) for name, *values in found}
+    return dict(zip(METRICS, differences(gaps, rng, over_seeds), strict=True))
 
 
 def _metrics(confusion: np.ndarray) -> np.ndarray:

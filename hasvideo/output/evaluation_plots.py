@@ -14,14 +14,14 @@ import numpy as np
 
 from hasvideo.errors import UsageError
 from hasvideo.metrics.detection import Matches
-from hasvideo.output.palette import OKABE_ITO, color
+from hasvideo.output.palette import INK, MUTED, OKABE_ITO, color
 from hasvideo.output.plots import save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_INK, _MUTED, _GRID = "#1f2328", "#5b626a", "#dfe3e8"
+_GRID = "#dfe3e8"
 _BLUE, _VERMILION, _GREEN, _PINK, _ORANGE, _SKY, _GREY, _ = OKABE_ITO
 _KINDS = {
     "true_positive": ("right", _BLUE),
@@ -92,7 +92,7 @@ def draw_map(axes: Axes, summaries: Mapping[str, Mapping[str, Any]]) -> None:
         axes.plot(summary["thresholds"], values, marker="o", color=color(i), linewidth=2, label=name)
         if len(summaries) == 1:
             for x, y in zip(summary["thresholds"], values, strict=True):
-                axes.annotate(f"{y:.1f}", (x, y), (4, 6), textcoords="offset points", color=_INK)
+                axes.annotate(f"{y:.1f}", (x, y), (4, 6), textcoords="offset points", color=INK)
     if any(summaries):
         axes.legend(frameon=False)
     _frame(axes, "mAP by tIoU threshold", "tIoU threshold", "mAP (%)")
@@ -134,7 +134,7 @@ def draw_errors(axes: Axes, matches: Matches) -> None:
         axes.bar(names, shares, 0.8, bottom, color=shade, edgecolor="white", linewidth=1, label=label)
         bottom += shares
     missed = [100 * (errors[name]["missed"]["share"] or 0) for name in names]
-    axes.plot(names, missed, color=_INK, linestyle="--", marker="D", markersize=5, label="missed (% of instances)")
+    axes.plot(names, missed, color=INK, linestyle="--", marker="D", markersize=5, label="missed (% of instances)")
     axes.set_ylim(0, 100)
     axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncol=2)
     _frame(axes, "What the detections are", "tIoU threshold", "% of detections")
@@ -170,7 +170,7 @@ def draw_video(axes: Axes, matches: Matches, video: str, tiou: float) -> None:
     axes.set_ylim(max(len(lanes), 1) - 0.4, -0.6)
     axes.set_xlim(left=0)
     for top in tops[1:]:
-        axes.axhline(top - 0.5, color=_MUTED, linewidth=0.8)
+        axes.axhline(top - 0.5, color=MUTED, linewidth=0.8)
     ap = matches.by_video()[video]["mAP"][f"{tiou:.10g}"]
     quality = f", mAP {100 * ap:.1f}" if ap is not None else ""
     legend = "hatched: missed; faint: low score" + ("; grey: ambiguous" if shaded.any() else "")
@@ -182,8 +182,8 @@ def _draw_truth(axes: Axes, matches: Matches, cell: tuple[int, int, int], row: i
     truth = matches.ground_truth
     for g in np.flatnonzero((truth.label == label) & (truth.video == video)):
         missed = matches.found_by[t, g] < 0
-        face, hatch = ("white", "////") if missed else (_INK, "")
-        _bar(axes, row, truth.start[g], truth.end[g], facecolor=face, hatch=hatch, edgecolor=_INK)
+        face, hatch = ("white", "////") if missed else (INK, "")
+        _bar(axes, row, truth.start[g], truth.end[g], facecolor=face, hatch=hatch, edgecolor=INK)
 
 
 def _draw_found(axes: Axes, matches: Matches, cell: tuple[int, int, int], row: int, lane: str) -> None:
@@ -220,11 +220,11 @@ def _lanes(matches: Matches, video: str) -> list[tuple[str, str]]:
 
 
 def _frame(axes: Axes, title: str, x: str, y: str) -> None:
-    axes.set_title(title, loc="left", fontsize=14, fontweight="bold", color=_INK, parse_math=False)
-    axes.set_xlabel(x, color=_MUTED)
-    axes.set_ylabel(y, color=_MUTED)
+    axes.set_title(title, loc="left", fontsize=14, fontweight="bold", color=INK, parse_math=False)
+    axes.set_xlabel(x, color=MUTED)
+    axes.set_ylabel(y, color=MUTED)
     axes.grid(color=_GRID, linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.tick_params(colors=_MUTED, labelcolor=_INK)
+    axes.tick_params(colors=MUTED, labelcolor=INK)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(_GRID)

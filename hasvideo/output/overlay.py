@@ -11,7 +11,7 @@ import numpy as np
 
 from hasvideo.inputs import OVERLAY_SUFFIX
 from hasvideo.output.base import WriteOptions, Writer
-from hasvideo.output.palette import OKABE_ITO
+from hasvideo.output.palette import INK, MUTED, OKABE_ITO
 from hasvideo.output.plots import save_figure, write_line
 from hasvideo.output.tables import describe_threshold, nothing_found
 from hasvideo.types import Activation, Box, ImageDetections, ImageInfo
@@ -31,7 +31,7 @@ _ALONE, _PANEL = 5.0, 3.6  # inches of the image's longer side, in one panel and
 _NARROWEST, _COLUMNS = 3.2, 3  # inches of a panel's width, which a title needs; panels in a row
 _SIDE, _HEADER, _TITLE, _GAP = 0.3, 0.85, 0.4, 0.3  # inches
 _SHEET = 1.9  # inches of an image's side on a contact sheet
-_INK, _MUTED, _FOUND, _KNOWN = "#1f2328", "#5b626a", OKABE_ITO[1], "#FFFFFF"
+_FOUND, _KNOWN = OKABE_ITO[1], "#FFFFFF"
 _TAG = 0.25  # inches that a box's score and label need above it
 _VEIL = (0.1, 0.65)  # opacity of the heat map where the activation is lowest, and highest
 
@@ -124,8 +124,8 @@ def draw_contact_sheet(
         for axes, detections, method in zip(panels, row, methods, strict=True):
             pixels = _resized(read_image(detections.info.path)[0], *[round(_SHEET * _DPI)] * 2)
             _draw_panel(axes, detections, detections.activations[0], pixels, tags=False)
-            write_line(axes, 0, 1.02, method, 40, transform=axes.transAxes, va="bottom", size=8, color=_MUTED)
-        write_line(panels[0], 0, 1.11, caption, 60, transform=panels[0].transAxes, va="bottom", size=9, color=_INK)
+            write_line(axes, 0, 1.02, method, 40, transform=axes.transAxes, va="bottom", size=8, color=MUTED)
+        write_line(panels[0], 0, 1.11, caption, 60, transform=panels[0].transAxes, va="bottom", size=9, color=INK)
     return figure
 
 
@@ -138,9 +138,9 @@ def _draw_header(figure: Figure, detections: ImageDetections, left_out: int) -> 
         facts.append(f"dashed: known, {', '.join(dict.fromkeys(box.label for box in detections.truth))}")
     if left_out > 0:
         facts.append(f"{left_out} more classes not shown")
-    title = {"size": 16, "weight": "bold", "color": _INK}
+    title = {"size": 16, "weight": "bold", "color": INK}
     write_line(figure, left, 1 - 0.40 / total, detections.image, int(inches * 6), **title)
-    write_line(figure, left, 1 - 0.68 / total, " · ".join(facts), int(inches * 11), size=11, color=_MUTED)
+    write_line(figure, left, 1 - 0.68 / total, " · ".join(facts), int(inches * 11), size=11, color=MUTED)
 
 
 def _draw_title(axes: Axes, activation: Activation | None, inches: float, caption: str) -> None:
@@ -150,8 +150,8 @@ def _draw_title(axes: Axes, activation: Activation | None, inches: float, captio
     style = {"transform": axes.transAxes, "va": "bottom", "size": 12}
     score = "" if activation is None else f"{caption}{activation.score:.2f}"
     name = nothing_found((), "object").partition(":")[0] if activation is None else activation.label
-    write_line(axes, 0, above, name, int(inches * 9) - len(score), weight="bold", color=_INK, **style)
-    write_line(axes, inches * _DPI / panel.width, above, score, 30, ha="right", color=_MUTED, **style)
+    write_line(axes, 0, above, name, int(inches * 9) - len(score), weight="bold", color=INK, **style)
+    write_line(axes, inches * _DPI / panel.width, above, score, 30, ha="right", color=MUTED, **style)
 
 
 def _draw_panel(

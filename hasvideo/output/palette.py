@@ -9,6 +9,10 @@ OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "
 which cannot be seen on a dark page."""
 
 
+INK, MUTED = "#1f2328", "#5b626a"
+"""Of what is read first, and of what stands beside it."""
+
+
 def color(index: int) -> str:
     """Colour of the ``index``-th class, ``#RRGGBB``; the palette starts over after eight."""
     return OKABE_ITO[index % len(OKABE_ITO)]

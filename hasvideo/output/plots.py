@@ -12,7 +12,7 @@ import numpy as np
 from hasvideo.errors import UsageError
 from hasvideo.files import atomic_path
 from hasvideo.output.base import Thumbnail, WriteOptions, Writer, labels, one_line
-from hasvideo.output.palette import color
+from hasvideo.output.palette import INK, MUTED, color
 from hasvideo.output.tables import clock, describe_rule, display_width
 from hasvideo.types import Activation, Detections, Interval, IntervalRule
 
@@ -29,7 +29,7 @@ MAX_ROWS = 60
 
 _WIDTH, _SIDE, _HEADER, _FOOTER, _MARGIN = 10.0, 0.4, 0.85, 0.55, 0.3  # inches
 _CURVES, _LANE = 0.9, 0.14  # inches of a comparison's curves, and of a lane of bars under them
-_INK, _MUTED, _LINE = "#1f2328", "#5b626a", "#c9ced4"
+_LINE = "#c9ced4"
 # Tried in this order for each glyph; those that are not installed are left out.
 _FONTS = ("DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "Arial Unicode MS", "PingFang SC",
           "Microsoft YaHei", "Noto Sans Devanagari", "Noto Sans Arabic", "Noto Emoji", "Symbola")  # fmt: skip
@@ -100,7 +100,7 @@ def draw(detections: Detections, thumbnails: Sequence[Thumbnail] = (), truth: Se
     for index, label in enumerate(shown):
         axes = _add_axes(figure, _HEADER + row * index + 0.35, row - 0.35)
         _draw_row(axes, detections, label, activations.get(label), color(index))
-        _draw_bars(axes, truth, label, -0.13, _INK, 4)
+        _draw_bars(axes, truth, label, -0.13, INK, 4)
         if label in activations:
             caption = "class probability " if index == 0 else ""
             _draw_probability(axes, f"{caption}{activations[label].score:.2f}")
@@ -129,8 +129,8 @@ def draw_comparison(found: Mapping[str, Detections], truth: Sequence[Span] = ())
     row = 0.35 + _CURVES + _LANE * (len(found) + bool(truth))
     figure = Figure(figsize=(_WIDTH, _HEADER + row * max(len(names), 1) + _FOOTER), facecolor="white")
     width, total = figure.get_size_inches()
-    write_line(figure, _SIDE / width, 1 - 0.40 / total, first.video, 60, size=16, weight="bold", color=_INK)
-    shades = {name: color(index) for index, name in enumerate(found)} | ({"known": _INK} if truth else {})
+    write_line(figure, _SIDE / width, 1 - 0.40 / total, first.video, 60, size=16, weight="bold", color=INK)
+    shades = {name: color(index) for index, name in enumerate(found)} | ({"known": INK} if truth else {})
     handles = [Line2D([], [], color=shade, linewidth=4, label=one_line(name)) for name, shade in shades.items()]
     place = (1 - _SIDE / width, 1 - 0.15 / total)
     legend = figure.legend(handles=handles, loc="upper right", bbox_to_anchor=place, ncols=len(handles), frameon=False)
@@ -181,8 +181,8 @@ def _draw_header(figure: Figure, detections: Detections, left_out: int, known: s
     found = len(detections.intervals)
     facts = [f"{found} interval{'' if found == 1 else 's'}", describe_rule(detections.rule), detections.model, known]
     facts += [f"{left_out} more classes not shown"] if left_out else []
-    write_line(figure, left, 1 - 0.40 / total, detections.video, 60, size=16, weight="bold", color=_INK)
-    write_line(figure, left, 1 - 0.68 / total, " · ".join(filter(None, facts)), 100, size=11, color=_MUTED)
+    write_line(figure, left, 1 - 0.40 / total, detections.video, 60, size=16, weight="bold", color=INK)
+    write_line(figure, left, 1 - 0.68 / total, " · ".join(filter(None, facts)), 100, size=11, color=MUTED)
 
 
 def _draw_row(axes: Axes, detections: Detections, label: str, activation: Activation | None, shade: str) -> None:
@@ -195,7 +195,7 @@ def _draw_row(axes: Axes, detections: Detections, label: str, activation: Activa
     if activation is not None and len(activation.cam):
         _draw_curve(axes, activation, detections.edges, detections.rule)
     axes.plot([0, duration], [0, 0], color=_LINE, linewidth=1, zorder=1, clip_on=False)
-    write_line(axes, 0, 1.06, label, 60, size=12, weight="bold", color=_INK, transform=axes.transAxes, va="bottom")
+    write_line(axes, 0, 1.06, label, 60, size=12, weight="bold", color=INK, transform=axes.transAxes, va="bottom")
 
 
 def _draw_bars(axes: Axes, spans: Sequence[Span], label: str, y: float, shade: str, width: float) -> None:
@@ -218,10 +218,10 @@ def _draw_compared(axes: Axes, found: Mapping[str, Detections], label: str, trut
         probabilities.append("-" if activation is None else f"{activation.score:.2f}")
         if activation is not None:
             _draw_share(axes, activation, detections, color(index))
-        axes.axhline(detections.rule.threshold, color=_MUTED, linewidth=1, linestyle=(0, (4, 3)))
+        axes.axhline(detections.rule.threshold, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
         _draw_bars(axes, detections.intervals, label, -lane * (index + 0.5), color(index), 6)
-    _draw_bars(axes, truth, label, -lane * (len(found) + 0.5), _INK, 6)
-    write_line(axes, 0, 1.06, label, 60, size=12, weight="bold", color=_INK, transform=axes.transAxes, va="bottom")
+    _draw_bars(axes, truth, label, -lane * (len(found) + 0.5), INK, 6)
+    write_line(axes, 0, 1.06, label, 60, size=12, weight="bold", color=INK, transform=axes.transAxes, va="bottom")
     _draw_probability(axes, f"class probability {', '.join(probabilities)}")
 
 
@@ -235,7 +235,7 @@ def _draw_share(axes: Axes, activation: Activation, detections: Detections, shad
 
 
 def _draw_probability(axes: Axes, text: str) -> None:
-    write_line(axes, 1, 1.06, text, 30, size=12, color=_MUTED, transform=axes.transAxes, va="bottom", ha="right")
+    write_line(axes, 1, 1.06, text, 30, size=12, color=MUTED, transform=axes.transAxes, va="bottom", ha="right")
 
 
 def _draw_curve(axes: Axes, activation: Activation, edges: np.ndarray, rule: IntervalRule) -> None:
@@ -247,10 +247,10 @@ def _draw_curve(axes: Axes, activation: Activation, edges: np.ndarray, rule: Int
     if high <= low:
         return
     width = 1.2 if len(cam) < 1500 else 0.7  # with many cells a pixel, a thick line would fill the row
-    axes.stairs((cam - low) / (high - low), edges, color=_INK, linewidth=width, baseline=None, clip_on=False)
+    axes.stairs((cam - low) / (high - low), edges, color=INK, linewidth=width, baseline=None, clip_on=False)
     cut = cut_value(cam, rule.threshold, rule.mode)
     if np.isfinite(cut):
-        axes.axhline((cut - low) / (high - low), color=_MUTED, linewidth=1, linestyle=(0, (4, 3)))
+        axes.axhline((cut - low) / (high - low), color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
 
 
 def _draw_time_axis(figure: Figure, top: float, duration: float) -> None:
@@ -259,7 +259,7 @@ def _draw_time_axis(figure: Figure, top: float, duration: float) -> None:
     step = next((s for s in _TICK_STEPS if duration / s <= 10), _TICK_STEPS[-1])
     ticks = np.arange(0, duration + 1e-9, step)
     axes.set_xticks(ticks, [_tick_label(t, step, duration) for t in ticks])
-    axes.tick_params(axis="x", length=5, color=_MUTED, labelcolor=_MUTED, labelsize=12)
+    axes.tick_params(axis="x", length=5, color=MUTED, labelcolor=MUTED, labelsize=12)
     axes.spines[:].set_visible(False)
 
 

@@ -12,7 +12,7 @@ from hasvideo.files import atomic_path
 from hasvideo.inputs import MASK_SUFFIX, SEGMENTS_SUFFIX
 from hasvideo.output.base import WriteOptions, Writer, one_line
 from hasvideo.output.images import VERSION
-from hasvideo.output.palette import voc_palette
+from hasvideo.output.palette import INK, MUTED, voc_palette
 from hasvideo.output.plots import save_figure, write_line
 from hasvideo.output.tables import aligned, write_json
 from hasvideo.types import Segmentation
@@ -26,7 +26,6 @@ _SIDE, _HEADER, _TITLE, _GAP, _ROW = 0.3, 0.85, 0.35, 0.3, 0.27  # inches
 _MOST = 22  # classes in the legend
 _FINEST = 1500  # pixels of an image's longer side, about, from which it is thinned
 _TINT = 0.6  # opacity of the classes' colours over the image
-_INK, _MUTED = "#1f2328", "#5b626a"
 
 
 class SegmentsJsonWriter(Writer[Segmentation]):
@@ -133,7 +132,7 @@ def draw_segments(segmentation: Segmentation, pixels: np.ndarray) -> Figure:
     step = max(1, max(pixels.shape[:2]) // _FINEST)
     for index, (name, labels) in enumerate(panels.items()):
         left, top = (_SIDE + index * (width + _GAP)) / size[0], 1 - _HEADER / size[1]
-        write_line(figure, left, top - 0.22 / size[1], name, 30, size=11, color=_MUTED)
+        write_line(figure, left, top - 0.22 / size[1], name, 30, size=11, color=MUTED)
         bottom = top - (_TITLE + height) / size[1]
         axes = figure.add_axes((left, bottom, width / size[0], height / size[1]))
         axes.set_axis_off()
@@ -152,9 +151,9 @@ def _draw_header(figure: Figure, segmentation: Segmentation) -> None:
     width, height = figure.get_size_inches()
     info, left = segmentation.info, _SIDE / width
     facts = f"{info.width} x {info.height} pixels · {len(segmentation.shares)} of {len(segmentation.classes)} classes"
-    title = {"size": 16, "weight": "bold", "color": _INK}
+    title = {"size": 16, "weight": "bold", "color": INK}
     write_line(figure, left, 1 - 0.40 / height, segmentation.image, int(width * 6), **title)
-    write_line(figure, left, 1 - 0.68 / height, facts, int(width * 10), size=11, color=_MUTED)
+    write_line(figure, left, 1 - 0.68 / height, facts, int(width * 10), size=11, color=MUTED)
 
 
 def _legend_rows(segmentation: Segmentation) -> list[tuple[str | None, str, str]]:
@@ -180,8 +179,8 @@ def _draw_legend(figure: Figure, rows: Sequence[tuple[str | None, str, str]], le
         y = height - _HEADER - _TITLE - (number + 0.75) * _ROW
         if colour is not None:
             box = Rectangle((left / width, y / height), 0.3 / width, 0.17 / height, transform=figure.transFigure)
-            box.set(facecolor=colour, edgecolor=_MUTED, linewidth=0.5)
+            box.set(facecolor=colour, edgecolor=MUTED, linewidth=0.5)
             figure.add_artist(box)
-        write_line(figure, (left + 0.4) / width, (y + 0.02) / height, name, 16, size=11, color=_INK)
+        write_line(figure, (left + 0.4) / width, (y + 0.02) / height, name, 16, size=11, color=INK)
         end = (left + _LEGEND) / width
-        write_line(figure, end, (y + 0.02) / height, share, 10, size=11, color=_MUTED, ha="right")
+        write_line(figure, end, (y + 0.02) / height, share, 10, size=11, color=MUTED, ha="right")

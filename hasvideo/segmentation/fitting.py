@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hasvideo.datasets.segmentation import Collate, Jitter, Segmented, SegmentedImages, image_statistics
+from hasvideo.datasets.segmentation import Collate, Jitter, Segmented, SegmentedImages
 from hasvideo.image.model import load_image_model
 from hasvideo.metrics.segmentation import IGNORE
 from hasvideo.networks.fcn import Fcn, load_encoder
@@ -52,7 +52,7 @@ def fit(
     torch.manual_seed(recipe.training.seed)
     network, _ = start(replace(recipe.network, num_classes=len(classes)), backbone)
     if backbone is None:
-        mean, std = image_statistics(samples)
+        mean, std = samples.statistics
         network.image_mean.copy_(mean)
         network.image_std.copy_(std)
     network.to(memory_format=torch.channels_last)

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hasvideo.checkpoint import read_checkpoint, write_checkpoint
-from hasvideo.errors import HasvideoError
+from hasvideo.checkpoint import check_class_names, read_checkpoint, write_checkpoint
 from hasvideo.networks.fcn import Fcn
 from hasvideo.segmentation.recipe import FcnConfig
 
@@ -38,11 +37,7 @@ class SegmentationModel:
     network: Fcn
 
     def __post_init__(self) -> None:
-        outputs = self.network.config.num_classes
-        if len(self.classes) != outputs or len(set(self.classes)) != outputs:
-            raise HasvideoError(
-                f"model {self.name}: {len(set(self.classes))} class names for a network of {outputs} outputs"
-            )
+        check_class_names(self.name, self.classes, self.network.config.num_classes)
 
     def segment(self, image: np.ndarray) -> np.ndarray:
         """The number of the class with the highest score at each pixel, uint8 ``(H, W)``.

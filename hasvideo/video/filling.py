@@ -6,7 +6,6 @@ folder, fill it together. The system frees the lock of a process that dies, so n
 
 from __future__ import annotations
 
-import hashlib
 import sys
 import time
 import warnings
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from hasvideo.errors import DecodeError, HasvideoError, UsageError
+from hasvideo.files import file_sha256
 from hasvideo.video.features import META, FeatureMeta, FeatureStore, remove_leftovers
 from hasvideo.video.manifest import LOCKS, Manifest, Record
 
@@ -162,7 +162,7 @@ def find_flaw(store: FeatureStore, record: Record | None, video: str, path: Path
         return (
             f"{store.path(video)} holds {array.dtype} {array.shape}, not {record.dtype} {record.shape} as was written"
         )
-    if verify and _sha256(store.path(video)) != record.sha256:
+    if verify and file_sha256(store.path(video)) != record.sha256:
         return f"{store.path(video)} has another hash than when it was written"
     return None
 
@@ -266,7 +266,7 @@ class Maker:
                 size=task.path.stat().st_size,
                 shape=found.array.shape,
                 dtype=self._how.dtype,
-                sha256=_sha256(self._store.path(task.id)),
+                sha256=file_sha256(self._store.path(task.id)),
                 extractor=self._extractor.name,
                 seconds=round(found.end - found.start, 3),
                 took=round(time.monotonic() - began, 3),
@@ -282,8 +282,3 @@ class Maker:
             what = " ".join(f"{type(error).__name__}: {error}".split())
             reason = f"{task.path}: {self._extractor.name} failed ({what})"
         return Record(task.id, str(task.path), error=reason)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

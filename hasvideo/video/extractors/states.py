@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hasvideo.errors import HasvideoError
+from hasvideo.files import file_sha256
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,9 +33,3 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], str]:
     if not isinstance(content, Mapping) or not any(isinstance(value, Tensor) for value in content.values()):
         raise HasvideoError(f"{path} holds no state dict of a network")
     return {name: value for name, value in content.items() if isinstance(value, Tensor)}, file_sha256(path)
-
-
-def file_sha256(path: Path) -> str:
-    """Hash of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hasvideo.errors import UsageError
+from hasvideo.files import file_sha256
 from hasvideo.types import TimeGrid
 from hasvideo.video.extractors.base import Extractor
 from hasvideo.video.extractors.clips import ClipExtractor, centred_grid
-from hasvideo.video.extractors.states import file_sha256, read_state
+from hasvideo.video.extractors.states import read_state
 
 if TYPE_CHECKING:
     from torch import Tensor
