@@ -2,7 +2,8 @@
 
 Every row is a file of configs/small. ``train`` trains what is not trained yet (several processes may share the work;
 one that is cut off goes on where it was), last epoch, one thread each; ``report`` tests what is trained on the
-validation images and prints Markdown for docs/results.md; ``pictures`` draws the images that hiding changed most.
+validation images and prints Markdown for docs/results.md; ``pictures`` draws those that hiding changed most into the
+folder of the runs (they are ImageNet's: not to be published).
 
     python benchmarks/image_hiding.py ../shared/data/imagenet10 --runs runs/small --part train
     python benchmarks/image_hiding.py ../shared/data/imagenet10 --runs runs/small --part report
@@ -46,7 +47,6 @@ def main() -> None:
     parser.add_argument("--part", choices=("train", "report", "pictures"), required=True)
     parser.add_argument("--seeds", type=int, default=3, help="of the GAP and HaS rows; the others have one")
     parser.add_argument("--only", default="", help="train: rows whose name contains this")
-    parser.add_argument("--output", type=Path, default=Path("docs/images/hiding_images.png"), help="pictures: the file")
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.part == "train":
@@ -56,7 +56,7 @@ def main() -> None:
     if options.part == "report":
         report(tests)
     else:
-        picture(tests, options.output)
+        picture(tests, options.runs / "hiding_images.png")
 
 
 def rows(seeds: int) -> list[tuple[str, int]]:
