@@ -98,8 +98,8 @@ def _parser() -> CommandParser:
     add = parser.add_argument
     add("videos", nargs="*", help="files, folders of videos, patterns")
     add("-o", "--output", type=Path, default=Path("features"), help="feature folder to make or to fill (features)")
-    add("--extractor", default="i3d", help="i3d, torchvision/NAME, efficientnet_lite0, c3d, c3d/fc7, an installed "
-        "package's, or package.module:Class")  # fmt: skip
+    add("--extractor", default="i3d", help="i3d, torchvision/NAME, pytorchvideo/NAME, efficientnet_lite0, c3d, "
+        "c3d/fc7, an installed package's, or package.module:Class")  # fmt: skip
     add("--weights", type=Path | None, default=None, help="file of the extractor's weights, instead of its own")
     add("--dtype", default="float16", help="float16 or float32")
     add("--recursive", action="store_true", help="look into the folders of folders")

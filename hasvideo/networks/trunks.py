@@ -35,6 +35,24 @@ class PixelNetwork(nn.Module):
         return self.network(((frames.float() - self.mean) / self.std).movedim(-1, 1)).flatten(1)
 
 
+class SlowAndFast(nn.Module):
+    """A clip (B, 3, T, H, W) as SlowFast takes it: at a low frame rate, (B, 3, T // alpha, H, W), and as it is.
+
+    The frames of the slow pathway are spread over the whole clip, the first and the last among them, as in
+    pytorchvideo's examples.
+    """
+
+    def __init__(self, alpha: int) -> None:
+        super().__init__()
+        self.alpha = alpha
+
+    def forward(self, clip: Tensor) -> list[Tensor]:
+        """Both, the slow one first."""
+        length = clip.shape[2]
+        chosen = torch.linspace(0, length - 1, length // self.alpha, device=clip.device).long()
+        return [clip.index_select(2, chosen), clip]
+
+
 def remove_classifier(network: nn.Module) -> tuple[str, int]:
     """Replace a network's last layer, linear or a convolution, by nothing.
 

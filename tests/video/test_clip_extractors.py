@@ -15,9 +15,7 @@ from hasvideo.types import TimeGrid
 from hasvideo.video.extractors import efficientnet, load_extractor
 from hasvideo.video.extractors import torchvision as module
 from hasvideo.video.extractors.clips import ClipExtractor, centred_grid
-
-LENGTH = 45
-EVENT = slice(20, 26)
+from tests.video.planted import check_planted_event, features
 
 
 def seeded(build, *arguments, **options):
@@ -63,26 +61,8 @@ def extractor(request, files):
     return found
 
 
-def features(extractor, frames, chunk=LENGTH):
-    return np.concatenate(list(extractor(frames[i : i + chunk] for i in range(0, len(frames), chunk))))
-
-
 def test_an_event_shows_where_the_grid_says_and_chunks_do_not_matter(extractor):
-    frames = np.full((LENGTH, extractor.size, extractor.size, 3), 30, np.uint8)
-    still = features(extractor, frames[:8])[0]
-    frames[EVENT] = np.random.default_rng(0).integers(0, 256, frames[EVENT].shape, dtype=np.uint8)
-    found = features(extractor, frames)
-    assert found.dtype == np.float32
-    assert found.shape[1] == extractor.dim
-    assert len(found) >= extractor.grid.count(LENGTH)
-    np.testing.assert_array_equal(features(extractor, frames), found)
-    np.testing.assert_allclose(features(extractor, frames, 7), found, rtol=1e-4, atol=1e-5)
-    grid = extractor.grid
-    for number, feature in enumerate(found):
-        first = grid.offset + number * grid.stride
-        sees_it = first < EVENT.stop and first + grid.window > EVENT.start
-        change = np.abs(feature - still).max() / np.abs(still).max()
-        assert (change > 1e-2) == sees_it, (number, change)
+    check_planted_event(extractor)
 
 
 @pytest.mark.parametrize(("model", "dim"), [

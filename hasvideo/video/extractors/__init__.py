@@ -11,7 +11,7 @@ from pathlib import Path
 from hasvideo.errors import UsageError
 from hasvideo.video.extractors.base import Extractor
 
-EXTRACTORS = ("i3d", "torchvision/NAME", "efficientnet_lite0", "c3d")
+EXTRACTORS = ("i3d", "torchvision/NAME", "pytorchvideo/NAME", "efficientnet_lite0", "c3d")
 GROUP = "hasvideo.extractors"
 """Entry points of installed packages that are extractors."""
 
@@ -42,6 +42,10 @@ def load_extractor(name: str, engine: str = "auto", device: str = "cpu", weights
         from hasvideo.video.extractors.torchvision import load_torchvision
 
         return load_torchvision(model, engine, device, weights)
+    if group == "pytorchvideo" and model:
+        from hasvideo.video.extractors.pytorchvideo import load_pytorchvideo
+
+        return load_pytorchvideo(model, engine, device, weights)
     if name == "efficientnet_lite0":
         from hasvideo.video.extractors.efficientnet import load_efficientnet_lite0
 
