@@ -172,7 +172,7 @@ class VideoBatch(Batch[Detections]):
 
     def _load(self, files: dict[str, Path]) -> Sequence[str]:
         options = self.options
-        self.localizer = Localizer(options.model, options.decoder, options.engine, options.device)
+        self.localizer = Localizer(options.model, options.decoder, options.engine, options.device, options.weights)
         self.choice.rule(self.localizer.model.rule)
         return self.localizer.model.classes
 

@@ -45,6 +45,7 @@ def localize(
     decoder: str = "decord",
     engine: str = "auto",
     device: str = "cpu",
+    weights: str | Path | None = None,
 ) -> Detections | ImageDetections | Segmentation:
     """Localize actions in one video, or objects or segments in one image; the model decides which.
 
@@ -73,6 +74,7 @@ def localize(
         decoder: of videos: ``decord``, ``torchcodec`` or ``pyav``.
         engine: of videos: ``auto``, ``torch`` or ``openvino``.
         device: ``cpu`` or a torch device such as ``cuda``.
+        weights: of videos: file of the extractor's weights, where the model was trained on features by such a file.
 
     Returns:
         Intervals, or boxes, by falling score, with the CAM of every class that was looked at. The score is the mean of
@@ -98,14 +100,14 @@ def localize(
         "every_box": every_box,
     }
     others = {"classes": classes or None, "start": start, "end": end, "decoder": decoder, "engine": engine}
-    check_options(wishes | others, medium, name)
+    check_options(wishes | others | {"weights": weights}, medium, name)
     if medium is SEGMENTS:
         return (model if isinstance(model, Segmenter) else Segmenter(model, device))(path)  # type: ignore[arg-type]
     choice = Choice(classes=(classes,) if isinstance(classes, str) else tuple(classes), **wishes)
     if medium is IMAGE:
         image_localizer = model if isinstance(model, ImageLocalizer) else ImageLocalizer(model, device)  # type: ignore[arg-type]
         return image_localizer(path, choice)
-    localizer = model if isinstance(model, Localizer) else Localizer(model, decoder, engine, device)  # type: ignore[arg-type]
+    localizer = model if isinstance(model, Localizer) else Localizer(model, decoder, engine, device, weights)  # type: ignore[arg-type]
     return localizer(path, choice, start=start, end=end)
 
 
@@ -217,6 +219,8 @@ def _add_video_options(parser: CommandParser) -> None:
     add("--decoder", default="decord", help="videos: decord, torchcodec or pyav")
     add("--engine", default="auto",
         help="videos: auto, torch or openvino (auto: openvino on the CPU where it is installed)")  # fmt: skip
+    add("--weights", type=Path | None, default=None,
+        help="videos: file of the extractor's weights, if the model's features were made with a file")  # fmt: skip
     add("--embed-video", action="store_true", help="videos: put the video into the HTML page instead of linking it")
 
 

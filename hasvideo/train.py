@@ -89,7 +89,7 @@ def train(
         classes: with ``init``: its class for each of your labels that it knows by another name.
         recursive: with ``labels``: also look into the folders of a folder.
         resume: go on from where a training to the same output was cut off.
-        extraction: extractor, decoder, engine and device.
+        extraction: extractor, decoder, engine, device and weights.
         progress: show bars on standard error.
 
     Raises:
@@ -152,7 +152,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         options.output,
         recipe=from_options(options),
         classes=_pairs(options.classes),
-        extraction=Extraction(options.extractor, options.decoder, options.engine, options.device),
+        extraction=Extraction(options.extractor, options.decoder, options.engine, options.device, options.weights),
         progress=not options.quiet,
         **{name: options[name] for name in names},
     )
@@ -175,6 +175,7 @@ def _parser() -> CommandParser:
     add("--recursive", action="store_true", help="with --labels: look into the folders of folders")
     add("--resume", action="store_true", help="go on from where a training to the same output was cut off")
     add("--extractor", default="i3d", help="what makes features of frames")
+    add("--weights", type=Path | None, default=None, help="file of the extractor's weights, instead of its own")
     add("--decoder", default="decord", help="decord, torchcodec or pyav")
     add("--engine", default="auto", help="auto, torch or openvino")
     add("--device", default="cpu", help="cpu, cuda, cuda:1, mps ...")
@@ -268,7 +269,7 @@ def _features(
     lost = [name for name in missing if videos[name].path is None]
     if lost:
         raise UsageError(f"{folder} has no features of {', '.join(lost[:5])}: give the videos too")
-    if not missing:
+    if not missing and how.weights is None:
         return store, {}
     filled = fill(folder, {name: path for name in missing if (path := videos[name].path)}, how, progress=progress)
     for reason in filled.failed.values():

@@ -225,6 +225,7 @@ def test_of_files_of_both_the_fitting_ones_are_done(image, model, capsys, tmp_pa
     (["-f", "srt"], 2, "'srt' is for videos; accepted for images: json, csv, coco, png, all"),
     (["-f", "coc"], 2, "did you mean coco"),
     (["--start", "1"], 2, "--start is for videos; model"),
+    (["--weights", "x.pth"], 2, "--weights is for videos; model"),
     (["--merge-gap", "1", "--decoder", "pyav"], 2, "--merge-gap --decoder are for videos"),
     (["--embed-video"], 2, "--embed-video is for videos"),
     (["--classes", "gren"], 2, "did you mean 'green'"),

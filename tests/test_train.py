@@ -14,6 +14,7 @@ import torch
 import hasvideo
 from hasvideo.cam import CamHead
 from hasvideo.errors import HasvideoError, UsageError
+from hasvideo.files import file_sha256
 from hasvideo.fitting import head_for
 from hasvideo.localize import main as localize_main
 from hasvideo.model import load_checkpoint
@@ -166,6 +167,28 @@ def test_features_of_another_kind_are_not_mixed(folders, tmp_path):
     FeatureStore.create(tmp_path / "f", FeatureMeta("i3d", "ab", ColourExtractor.grid, 1024))
     with pytest.raises(HasvideoError, match="holds other features"):
         train(folders, tmp_path / "a.ckpt", features=tmp_path / "f", recipe=RECIPE, progress=False)
+
+
+def test_weights_from_a_file_go_with_the_features_and_the_model(folders, tmp_path, monkeypatch):
+    class FromFile(ColourExtractor):
+        def __init__(self, _name, _engine, _device, weights):
+            self.weights_sha256 = file_sha256(weights) if weights else super().weights_sha256
+
+    monkeypatch.setattr(extractors, "load_extractor", FromFile)
+    for name in ("right", "wrong"):
+        (tmp_path / name).write_text(name)
+    checkpoint = str(tmp_path / "my.ckpt")
+    command = [str(folders), "-o", checkpoint, "--training.epochs", "1", "--holdout", "0", "--quiet"]
+    assert main([*command, "--weights", str(tmp_path / "right")]) == 0
+    assert load_checkpoint(Path(checkpoint)).weights_sha256 == file_sha256(tmp_path / "right")
+    with pytest.raises(HasvideoError, match="holds other features"):
+        main([*command, "--weights", str(tmp_path / "wrong")])
+    clip = str(next(folders.glob("red/*.mp4")))
+    assert localize_main([clip, "--model", checkpoint, "--quiet", "--weights", str(tmp_path / "right")]) == 0
+    assert hasvideo.localize(clip, model=checkpoint, weights=str(tmp_path / "right")).model == checkpoint
+    for other in (None, tmp_path / "wrong"):
+        with pytest.raises(HasvideoError, match="trained on features of colour with .*: --weights names the file"):
+            hasvideo.localize(clip, model=checkpoint, weights=other)
 
 
 def damage(folders, tmp_path, *names):

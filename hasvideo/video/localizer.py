@@ -23,9 +23,10 @@ class Localizer:
         decoder: ``decord``, ``torchcodec`` or ``pyav``.
         engine: ``auto``, ``torch`` or ``openvino``.
         device: ``cpu`` or a torch device such as ``cuda``.
+        weights: file of the extractor's weights, where the model was trained on features by such a file.
 
     Raises:
-        UsageError: an unknown model, decoder, engine or device.
+        UsageError: an unknown model, decoder, engine or device; no weights for an extractor that needs a file.
         HasvideoError: weights cannot be had, or the checkpoint is not one or wants other weights.
     """
 
@@ -35,6 +36,7 @@ class Localizer:
         decoder: str = "decord",
         engine: str = "auto",
         device: str = "cpu",
+        weights: str | Path | None = None,
     ) -> None:
         from hasvideo.model import load_model
         from hasvideo.video.decode import check_request
@@ -47,12 +49,12 @@ class Localizer:
         self.decoder = decoder
         if ":" in self.model.extractor:  # a dotted path: a file from anywhere must not choose what is imported
             raise HasvideoError(f"model {self.model.name} names code as its extractor: {self.model.extractor!r}")
-        self.extractor = load_extractor(self.model.extractor, engine, device)
+        self.extractor = load_extractor(self.model.extractor, engine, device, Path(weights) if weights else None)
         found, wanted = self.extractor.weights_sha256, self.model.weights_sha256
         if wanted and found != wanted:
             raise HasvideoError(
                 f"model {self.model.name} was trained on features of {self.model.extractor} with weights "
-                f"{wanted[:12]}, here they are {found[:12]}"
+                f"{wanted[:12]}, here they are {found[:12]}: --weights names the file to use"
             )
 
     def __call__(
