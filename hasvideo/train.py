@@ -124,8 +124,8 @@ def train(
     return TrainReport(model, len(labelled), _counts(labelled), tuple(held_out), accuracy, evaluation, skipped)
 
 
-def render(report: TrainReport) -> str:
-    """The report as plain text."""
+def render(report: TrainReport, weights: Path | None = None) -> str:
+    """The report as plain text; ``weights``: the file that the extractor was given."""
     classes = ", ".join(f"{name} {count}" for name, count in report.counts.items())
     lines = [f"trained on {report.videos} videos: {classes}"]
     if report.accuracy is not None:
@@ -139,7 +139,8 @@ def render(report: TrainReport) -> str:
         lines.append(f"mAP in % on {of}: {maps}; {100 * report.evaluation['averages']['0.1:0.5']:.1f} over 0.1:0.5")
     if report.skipped:
         lines.append(f"left out, since they could not be read: {len(report.skipped)} videos")
-    lines.append(f"saved {report.model.name}; try: hasvideo localize NEW.mp4 --model {report.model.name}")
+    needed = "" if weights is None else f" --weights {weights}"
+    lines.append(f"saved {report.model.name}; try: hasvideo localize NEW.mp4 --model {report.model.name}{needed}")
     return "\n".join(lines) + "\n"
 
 
@@ -156,7 +157,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         progress=not options.quiet,
         **{name: options[name] for name in names},
     )
-    sys.stdout.write(render(report))
+    sys.stdout.write(render(report, options.weights))
     return 1 if report.skipped else 0
 
 

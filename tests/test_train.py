@@ -169,7 +169,7 @@ def test_features_of_another_kind_are_not_mixed(folders, tmp_path):
         train(folders, tmp_path / "a.ckpt", features=tmp_path / "f", recipe=RECIPE, progress=False)
 
 
-def test_weights_from_a_file_go_with_the_features_and_the_model(folders, tmp_path, monkeypatch):
+def test_weights_from_a_file_go_with_the_features_and_the_model(folders, tmp_path, monkeypatch, capsys):
     class FromFile(ColourExtractor):
         def __init__(self, _name, _engine, _device, weights):
             self.weights_sha256 = file_sha256(weights) if weights else super().weights_sha256
@@ -180,6 +180,7 @@ def test_weights_from_a_file_go_with_the_features_and_the_model(folders, tmp_pat
     checkpoint = str(tmp_path / "my.ckpt")
     command = [str(folders), "-o", checkpoint, "--training.epochs", "1", "--holdout", "0", "--quiet"]
     assert main([*command, "--weights", str(tmp_path / "right")]) == 0
+    assert f"--model {checkpoint} --weights {tmp_path / 'right'}\n" in capsys.readouterr().out
     assert load_checkpoint(Path(checkpoint)).weights_sha256 == file_sha256(tmp_path / "right")
     with pytest.raises(HasvideoError, match="holds other features"):
         main([*command, "--weights", str(tmp_path / "wrong")])

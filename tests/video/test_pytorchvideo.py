@@ -103,6 +103,7 @@ def test_clips_are_as_the_zoo_s_files_are_called(model):
     url = sys.modules[getattr(hub, model).__module__].checkpoint_paths[model]
     clip = CLIPS[model]
     assert "/kinetics/" in url
+    assert clip.grid.fps * clip.rate == pytest.approx(30)
     assert clip.crop <= clip.size
     assert 0.4 <= clip.grid.step <= 0.6
     if "x3d" in model:  # {name: (frames, rate)} of the zoo's table; their files do not say
@@ -184,7 +185,8 @@ def test_without_network_there_are_no_random_weights(monkeypatch, tmp_path):
 
 def test_what_is_used_of_pytorchvideo_imports_in_silence():
     code = (
-        f"import sys, {module.__name__} as m; m.build_trunk('x3d_xs'); print('pytorchvideo.transforms' in sys.modules)"
+        f"import sys, {module.__name__} as m; m.build_trunk('x3d_xs'); m.build_trunk('mvit_base_16x4'); "
+        "print('pytorchvideo.transforms' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("False\n", "")

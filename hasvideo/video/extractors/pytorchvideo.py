@@ -7,9 +7,9 @@ Apache-2.0 licence; the zoo states none of its own for the weights.
 from __future__ import annotations
 
 import difflib
-import importlib
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -99,11 +99,7 @@ def build_trunk(model: str) -> tuple[nn.Module, str, int]:
     """A network with random weights and without its classifier, the classifier's name, and D."""
     from hasvideo.networks.trunks import remove_classifier
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # pytorchvideo 0.1.5 uses torch.jit.script
-        from pytorchvideo.models import hub
-
-        network = getattr(hub, model)(head_activation=None)  # X3D and R(2+1)D end in a softmax
+    network = _builder(model)(head_activation=None)  # X3D and R(2+1)D end in a softmax
     return network, *remove_classifier(network)
 
 
@@ -116,6 +112,13 @@ def two_pathways(model: str, network: nn.Module) -> nn.Module:
     return nn.Sequential(SlowAndFast(_ALPHA), network) if model.startswith("slowfast") else network
 
 
+def _builder(model: str) -> Callable[..., nn.Module]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # pytorchvideo 0.1.5 uses torch.jit.script
+        from pytorchvideo.models import hub
+    return getattr(hub, model)
+
+
 def _fetch(model: str) -> Path:
     """File of the zoo's weights in PyTorch's cache.
 
@@ -124,11 +127,7 @@ def _fetch(model: str) -> Path:
     """
     import torch
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        from pytorchvideo.models import hub
-
-    url = importlib.import_module(getattr(hub, model).__module__).checkpoint_paths[model]
+    url = sys.modules[_builder(model).__module__].checkpoint_paths[model]
     path = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
     try:
         if not path.exists():
