@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Generic
+from typing import TYPE_CHECKING, Any, ClassVar, Generic
 
 import numpy as np
 from tqdm import tqdm
@@ -24,6 +24,7 @@ from hasvideo.output.tables import table, write_results_json
 from hasvideo.output.writers import (
     FORMATS,
     IMAGE_FORMATS,
+    PICTURES,
     REGISTRIES,
     SEGMENT_FORMATS,
     Registry,
@@ -112,6 +113,8 @@ class Batch(ABC, Generic[Found]):
                              "give --format and not --results")  # fmt: skip
         if options.output is not None and not self.formats:
             raise UsageError("--output names the folder of the files of --format: say which, such as -f json")
+        if options.theme != "light" and not PICTURES.intersection(self.formats):
+            raise UsageError("--theme is for pictures: add -f png, svg or pdf")
 
     def _localize_all(self, files: dict[str, Path]) -> None:
         options = self.options
@@ -188,7 +191,8 @@ class VideoBatch(Batch[Detections]):
             found = self.localizer(path, self.choice, start=options.start, end=options.end, video=file_id, watch=watch)
         files: list[Path] = []
         if self.formats:
-            files = write(found, self.folder, self.formats, thumbnails=strip.frames, embed_video=options.embed_video)
+            more: dict[str, Any] = {"thumbnails": strip.frames, "embed_video": options.embed_video}
+            files = write(found, self.folder, self.formats, theme=options.theme, **more)
         return found, files
 
     def _describe(self, found: Detections) -> str:
@@ -205,7 +209,7 @@ class ImageBatch(Batch[ImageDetections]):
 
     def _check(self) -> None:
         super()._check()
-        if self.options.ground_truth and "png" not in self.formats:
+        if self.options.ground_truth and not PICTURES.intersection(self.formats):
             raise UsageError("--ground-truth is drawn into the picture: add -f png")
 
     def _load(self, files: dict[str, Path]) -> Sequence[str]:
@@ -220,8 +224,8 @@ class ImageBatch(Batch[ImageDetections]):
     def _localize(self, file_id: str, path: Path, position: str) -> tuple[ImageDetections, list[Path]]:
         found = self.localizer(path, self.choice, image=file_id)
         found = replace(found, truth=self._known_boxes(path, found.info))
-        classes = self.localizer.model.classes
-        return found, write(found, self.folder, self.formats, classes=classes) if self.formats else []
+        more: dict[str, Any] = {"classes": self.localizer.model.classes, "theme": self.options.theme}
+        return found, write(found, self.folder, self.formats, **more) if self.formats else []
 
     def _known_boxes(self, path: Path, info: ImageInfo) -> tuple[Box, ...]:
         known = self.truth.get(path.stem)
@@ -254,7 +258,7 @@ class SegmentBatch(Batch[Segmentation]):
 
     def _localize(self, file_id: str, path: Path, position: str) -> tuple[Segmentation, list[Path]]:
         found = self.segmenter(path, image=file_id)
-        return found, write(found, self.folder, self.formats) if self.formats else []
+        return found, write(found, self.folder, self.formats, theme=self.options.theme) if self.formats else []
 
     def _describe(self, found: Segmentation) -> str:
         return f"({found.info.width} x {found.info.height})\n{segments_table(found)}"

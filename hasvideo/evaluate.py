@@ -8,12 +8,13 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from hasvideo.commands import CallableModule, CommandParser, Namespace, run
 from hasvideo.datasets.annotations import load_annotations, load_detections
 from hasvideo.files import write_text
 from hasvideo.metrics.detection import PROTOCOLS, AnyDetections, AnyGroundTruth, Matches, match
+from hasvideo.output.palette import ThemeName
 
 FORMATS = ("table", "json", "csv", "png")
 
@@ -94,6 +95,7 @@ def _parser() -> CommandParser:
         default="",
         help="which videos png shows as bars, separated by commas; by default three typical ones",
     )
+    add("--theme", choices=get_args(ThemeName), default="light", help="colours of png")
     return parser
 
 
@@ -117,7 +119,7 @@ def _draw(matches: Matches, arguments: Namespace) -> None:
     from hasvideo.output.evaluation_plots import plot_evaluation
 
     target = Path(arguments.output or f"{Path(arguments.detections).stem}.evaluation.png")
-    plot_evaluation(matches, target, _names(arguments.videos))
+    plot_evaluation(matches, target, _names(arguments.videos), arguments.theme)
     print(target)
 
 

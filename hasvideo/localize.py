@@ -15,6 +15,7 @@ from hasvideo.commands import CallableModule, CommandParser, run
 from hasvideo.errors import HasvideoError
 from hasvideo.image.localizer import ImageLocalizer
 from hasvideo.inputs import IMAGE, SEGMENTS, VIDEO, Medium, wrong_medium
+from hasvideo.output.palette import ThemeName
 from hasvideo.segmentation.segmenter import Segmenter
 from hasvideo.types import Detections, ImageDetections, Segmentation, ThresholdMode
 from hasvideo.video.localizer import Localizer
@@ -182,9 +183,10 @@ def _parser() -> CommandParser:
         help="videos or images, folders of them, patterns; put -- before a name with a leading dash",
     )
     add("-f", "--format", nargs="+", default=[],
-        help="files: json csv srt vtt ass eaf labelstudio png html (of images: json csv coco png; of segments: "
-        "json mask png), or all")  # fmt: skip
+        help="files: json csv srt vtt ass eaf labelstudio png svg pdf html (of images: json csv coco png svg pdf; "
+        "of segments: json mask png svg pdf), or all")  # fmt: skip
     add("-o", "--output", type=Path | None, default=None, help="folder of those files (default: the current one)")
+    add("--theme", choices=get_args(ThemeName), default="light", help="colours of png, svg and pdf")
     add("--results", type=Path | None, default=None,
         help="also write all that is found to this JSON file (of images: x.coco.json is COCO's)")  # fmt: skip
     add("--model", default="kinetics400", help="kinetics400, or a checkpoint made by hasvideo train (for videos), "

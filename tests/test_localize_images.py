@@ -18,6 +18,7 @@ from tests.colours import colour_model as video_model
 from tests.image.colours import colour_model, paint, pass_pixels_through
 from tests.test_localize import command
 
+CAMS = (".cam.png", ".cam.svg", ".cam.pdf")
 FIT = "for images give --model a checkpoint made by hasvideo train_imagenet"
 
 
@@ -67,7 +68,7 @@ def test_all_formats_of_a_folder_are_written_and_listed(pictures, model, capsys,
     code, _, errors = localize(capsys, pictures, "--model", model, "-f", "all", "-o", tmp_path / "out")
     assert code == 0
     files = {p.name for p in (tmp_path / "out").iterdir()}
-    assert files == {f"{name}{suffix}" for name in "ab" for suffix in (".json", ".csv", ".coco.json", ".cam.png")}
+    assert files == {f"{name}{suffix}" for name in "ab" for suffix in (".json", ".csv", ".coco.json", *CAMS)}
     assert len(errors) == len(files)
 
 
@@ -222,7 +223,7 @@ def test_of_files_of_both_the_fitting_ones_are_done(image, model, capsys, tmp_pa
 
 
 @pytest.mark.parametrize(("arguments", "code", "message"), [
-    (["-f", "srt"], 2, "'srt' is for videos; accepted for images: json, csv, coco, png, all"),
+    (["-f", "srt"], 2, "'srt' is for videos; accepted for images: json, csv, coco, png, svg, pdf, all"),
     (["-f", "coc"], 2, "did you mean coco"),
     (["--start", "1"], 2, "--start is for videos; model"),
     (["--weights", "x.pth"], 2, "--weights is for videos; model"),
@@ -234,6 +235,8 @@ def test_of_files_of_both_the_fitting_ones_are_done(image, model, capsys, tmp_pa
     (["-o", "out"], 2, "say which"),
     (["--ground-truth", "truth.csv"], 2, "-f png"),
     (["--ground-truth", "absent", "-f", "png"], 2, "absent"),
+    (["--theme", "dark", "-f", "json"], 2, "--theme is for pictures: add -f png, svg or pdf"),
+    (["--theme", "sepia", "-f", "png"], 2, "sepia"),
     (["--model", "absent.ckpt"], 2, "neither kinetics400 nor a checkpoint"),
     (["-f", "json", "-o", "{folder}/file/deep"], 1, "cannot write"),
     (["--results", "{folder}/file/all.json"], 1, "cannot write"),
@@ -299,7 +302,7 @@ class TestGroundTruth:
         import hasvideo.output.overlay as overlay
 
         seen = {}
-        monkeypatch.setattr(overlay, "draw_image", lambda found, _: seen.update({found.image: found}) or _figure())
+        monkeypatch.setattr(overlay, "draw_image", lambda found, *_: seen.update({found.image: found}) or _figure())
         return seen
 
     def test_boxes_of_a_csv_file_reach_the_picture(self, pictures, model, capsys, tmp_path, drawn):

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import numpy as np
 
 from hasvideo.files import write_bytes
+from hasvideo.output.palette import ThemeName
 from hasvideo.types import Detections, ImageDetections, Interval, Segmentation
 
 Found = TypeVar("Found", Detections, ImageDetections, Segmentation)
@@ -30,12 +31,14 @@ class WriteOptions:
         labelstudio_prefix: address of the folder that serves the videos, with the last slash (labelstudio); None for
             Label Studio's own local files, see :mod:`hasvideo.output.labelstudio`.
         classes: the model's classes in their order, which COCO numbers (coco).
+        theme: of pictures (png, svg, pdf): ``light`` or ``dark``.
     """
 
     thumbnails: Sequence[Thumbnail] = ()
     embed_video: bool = False
     labelstudio_prefix: str | None = None
     classes: Sequence[str] = ()
+    theme: ThemeName = "light"
 
 
 class Writer(ABC, Generic[Found]):

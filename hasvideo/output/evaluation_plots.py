@@ -14,47 +14,47 @@ import numpy as np
 
 from hasvideo.errors import UsageError
 from hasvideo.metrics.detection import Matches
-from hasvideo.output.palette import INK, MUTED, OKABE_ITO, color
+from hasvideo.output.palette import BLUE, GREEN, ORANGE, PINK, SKY, VERMILION, ThemeName, color, theme_named, theme_of
 from hasvideo.output.plots import save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_GRID = "#dfe3e8"
-_BLUE, _VERMILION, _GREEN, _PINK, _ORANGE, _SKY, _GREY, _ = OKABE_ITO
 _KINDS = {
-    "true_positive": ("right", _BLUE),
-    "double_detection": ("double detection", _SKY),
-    "localization": ("localization", _ORANGE),
-    "wrong_class": ("wrong class", _PINK),
-    "background": ("background", _GREY),
+    "true_positive": ("right", BLUE),
+    "double_detection": ("double detection", SKY),
+    "localization": ("localization", ORANGE),
+    "wrong_class": ("wrong class", PINK),
+    "background": ("background", None),
 }
 _WIDTH, _PANELS, _LANE, _TITLE = 15.0, 6.0, 0.3, 1.0  # inches
 _MAX_CLASSES = 8
 
 
-def plot_evaluation(matches: Matches, path: Path, videos: Sequence[str] = ()) -> None:
+def plot_evaluation(matches: Matches, path: Path, videos: Sequence[str] = (), theme: ThemeName = "light") -> None:
     """Draw an evaluation into a file; its suffix says the format (png, svg, pdf).
 
     Args:
         matches: what :func:`hasvideo.metrics.detection.match` returns.
         path: where the picture goes.
         videos: which to show as bars; by default three of them, see :func:`typical_videos`.
+        theme: ``light`` or ``dark``.
 
     Raises:
-        UsageError: a video is in neither the ground truth nor the detections, or the suffix is none of the above.
+        UsageError: a video is in neither the ground truth nor the detections, the suffix is none of the above, or there
+            is no such theme.
         HasvideoError: the file cannot be written.
     """
-    save_figure(path, lambda: draw_evaluation(matches, videos or typical_videos(matches)), dpi=100)
+    save_figure(path, lambda: draw_evaluation(matches, videos or typical_videos(matches), theme), dpi=100)
 
 
-def draw_evaluation(matches: Matches, videos: Sequence[str]) -> Figure:
+def draw_evaluation(matches: Matches, videos: Sequence[str], theme: ThemeName = "light") -> Figure:
     """The picture of :func:`plot_evaluation` as a matplotlib figure."""
     from matplotlib.figure import Figure
 
     heights = [_PANELS, *(_TITLE + _LANE * max(len(_lanes(matches, v)), 1) for v in videos)]
-    figure = Figure(figsize=(_WIDTH, sum(heights)), facecolor="white", layout="constrained")
+    figure = Figure(figsize=(_WIDTH, sum(heights)), facecolor=theme_named(theme).paper, layout="constrained")
     panels, *rows = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
     left, middle, right = panels.subplots(1, 3)
     tiou = reference_tiou(matches)
@@ -92,9 +92,9 @@ def draw_map(axes: Axes, summaries: Mapping[str, Mapping[str, Any]]) -> None:
         axes.plot(summary["thresholds"], values, marker="o", color=color(i), linewidth=2, label=name)
         if len(summaries) == 1:
             for x, y in zip(summary["thresholds"], values, strict=True):
-                axes.annotate(f"{y:.1f}", (x, y), (4, 6), textcoords="offset points", color=INK)
+                axes.annotate(f"{y:.1f}", (x, y), (4, 6), textcoords="offset points", color=theme_of(axes).ink)
     if any(summaries):
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, labelcolor=theme_of(axes).ink)
     _frame(axes, "mAP by tIoU threshold", "tIoU threshold", "mAP (%)")
     top = max((line.get_ydata().max() for line in axes.lines), default=0)  # type: ignore[union-attr]
     axes.set_ylim(0, 1.12 * top + 1)
@@ -115,28 +115,30 @@ def draw_precision_recall(axes: Axes, matches: Matches, tiou: float) -> None:
     ranked = sorted(ap, key=lambda name: (-ap[name], name))
     named = dict.fromkeys(ranked[i] for i in (0, len(ranked) // 2, -1))
     for name in (n for n in ranked if n not in named):
-        axes.plot(curves[name][1], curves[name][0], color=_GREY, linewidth=0.8, alpha=0.6)
-    for name, shade in zip(named, (_BLUE, _GREEN, _VERMILION), strict=False):
+        axes.plot(curves[name][1], curves[name][0], color=theme_of(axes).muted, linewidth=0.8, alpha=0.6)
+    for name, shade in zip(named, (BLUE, GREEN, VERMILION), strict=False):
         label = f"{name}  AP {100 * ap[name]:.1f}".replace("$", r"\$")
         axes.plot(curves[name][1], curves[name][0], color=shade, linewidth=2.2, label=label)
     axes.set(xlim=(0, 1.02), ylim=(0, 1.05))
-    axes.legend(frameon=False, loc="upper right")
+    axes.legend(frameon=False, labelcolor=theme_of(axes).ink, loc="upper right")
     _frame(axes, f"Precision and recall at tIoU {tiou:g}", "recall", "precision")
 
 
 def draw_errors(axes: Axes, matches: Matches) -> None:
     """What the detections are, in % of them, a bar a threshold; and the missed instances in % as a line."""
-    errors = matches.errors()
+    errors, theme = matches.errors(), theme_of(axes)
     names = list(errors)
     bottom = np.zeros(len(names))
     for kind, (label, shade) in _KINDS.items():
         shares = np.array([100 * (errors[name][kind]["share"] or 0) for name in names])
-        axes.bar(names, shares, 0.8, bottom, color=shade, edgecolor="white", linewidth=1, label=label)
+        style: dict[str, Any] = {"color": shade or theme.line, "edgecolor": theme.paper, "linewidth": 1}
+        axes.bar(names, shares, 0.8, bottom, label=label, **style)
         bottom += shares
     missed = [100 * (errors[name]["missed"]["share"] or 0) for name in names]
-    axes.plot(names, missed, color=INK, linestyle="--", marker="D", markersize=5, label="missed (% of instances)")
+    axes.plot(names, missed, color=theme.ink, linestyle="--", marker="D", markersize=5, label="missed (% of instances)")
     axes.set_ylim(0, 100)
-    axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncol=2)
+    place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.13), "ncol": 2}
+    axes.legend(frameon=False, labelcolor=theme.ink, **place)
     _frame(axes, "What the detections are", "tIoU threshold", "% of detections")
 
 
@@ -163,14 +165,14 @@ def draw_video(axes: Axes, matches: Matches, video: str, tiou: float) -> None:
         draw(axes, matches, (matches.classes.index(label), v, matches.index(tiou)), row, lane)
     shaded = matches.ambiguous.video == v
     for start, end in zip(matches.ambiguous.start[shaded], matches.ambiguous.end[shaded], strict=True):
-        axes.axvspan(start, end, color=_GREY, alpha=0.3, linewidth=0)
+        axes.axvspan(start, end, color=theme_of(axes).muted, alpha=0.25, linewidth=0)
     tops = [row for row, (label, _) in enumerate(lanes) if row == 0 or label != lanes[row - 1][0]]
     texts = [f"{label}   {lane}" if row in tops else lane for row, (label, lane) in enumerate(lanes)]
     axes.set_yticks(range(len(lanes)), texts, parse_math=False)
     axes.set_ylim(max(len(lanes), 1) - 0.4, -0.6)
     axes.set_xlim(left=0)
     for top in tops[1:]:
-        axes.axhline(top - 0.5, color=MUTED, linewidth=0.8)
+        axes.axhline(top - 0.5, color=theme_of(axes).muted, linewidth=0.8)
     ap = matches.by_video()[video]["mAP"][f"{tiou:.10g}"]
     quality = f", mAP {100 * ap:.1f}" if ap is not None else ""
     legend = "hatched: missed; faint: low score" + ("; grey: ambiguous" if shaded.any() else "")
@@ -179,11 +181,11 @@ def draw_video(axes: Axes, matches: Matches, video: str, tiou: float) -> None:
 
 def _draw_truth(axes: Axes, matches: Matches, cell: tuple[int, int, int], row: int, _: str) -> None:
     label, video, t = cell
-    truth = matches.ground_truth
+    truth, theme = matches.ground_truth, theme_of(axes)
     for g in np.flatnonzero((truth.label == label) & (truth.video == video)):
         missed = matches.found_by[t, g] < 0
-        face, hatch = ("white", "////") if missed else (INK, "")
-        _bar(axes, row, truth.start[g], truth.end[g], facecolor=face, hatch=hatch, edgecolor=INK)
+        face, hatch = (theme.paper, "////") if missed else (theme.ink, "")
+        _bar(axes, row, truth.start[g], truth.end[g], facecolor=face, hatch=hatch, edgecolor=theme.ink)
 
 
 def _draw_found(axes: Axes, matches: Matches, cell: tuple[int, int, int], row: int, lane: str) -> None:
@@ -194,7 +196,7 @@ def _draw_found(axes: Axes, matches: Matches, cell: tuple[int, int, int], row: i
     # The surest is drawn last, over the others, and strongest.
     for d, alpha in zip(rows[::-1], np.linspace(0.9, 0.15, len(rows))[::-1], strict=True):
         if true[d] == (lane == "right"):
-            shade = _BLUE if lane == "right" else _GREY if matches.dropped[t, d] else _VERMILION
+            shade = BLUE if lane == "right" else theme_of(axes).muted if matches.dropped[t, d] else VERMILION
             _bar(axes, row, found.start[d], found.end[d], facecolor=shade, alpha=alpha)
             _bar(axes, row, found.start[d], found.end[d], fill=False, edgecolor=shade, linewidth=0.6)
 
@@ -220,11 +222,13 @@ def _lanes(matches: Matches, video: str) -> list[tuple[str, str]]:
 
 
 def _frame(axes: Axes, title: str, x: str, y: str) -> None:
-    axes.set_title(title, loc="left", fontsize=14, fontweight="bold", color=INK, parse_math=False)
-    axes.set_xlabel(x, color=MUTED)
-    axes.set_ylabel(y, color=MUTED)
-    axes.grid(color=_GRID, linewidth=0.8)
+    theme = theme_of(axes)
+    axes.set_facecolor(theme.paper)
+    axes.set_title(title, loc="left", fontsize=14, fontweight="bold", color=theme.ink, parse_math=False)
+    axes.set_xlabel(x, color=theme.muted)
+    axes.set_ylabel(y, color=theme.muted)
+    axes.grid(color=theme.line, linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.tick_params(colors=MUTED, labelcolor=INK)
+    axes.tick_params(colors=theme.muted, labelcolor=theme.ink)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(_GRID)
+    axes.spines[["left", "bottom"]].set_color(theme.line)

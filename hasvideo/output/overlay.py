@@ -11,7 +11,7 @@ import numpy as np
 
 from hasvideo.inputs import OVERLAY_SUFFIX
 from hasvideo.output.base import WriteOptions, Writer
-from hasvideo.output.palette import INK, MUTED, OKABE_ITO
+from hasvideo.output.palette import VERMILION, ThemeName, theme_named
 from hasvideo.output.plots import save_figure, write_line
 from hasvideo.output.tables import describe_threshold, nothing_found
 from hasvideo.types import Activation, Box, ImageDetections, ImageInfo
@@ -31,7 +31,7 @@ _ALONE, _PANEL = 5.0, 3.6  # inches of the image's longer side, in one panel and
 _NARROWEST, _COLUMNS = 3.2, 3  # inches of a panel's width, which a title needs; panels in a row
 _SIDE, _HEADER, _TITLE, _GAP = 0.3, 0.85, 0.4, 0.3  # inches
 _SHEET = 1.9  # inches of an image's side on a contact sheet
-_FOUND, _KNOWN = OKABE_ITO[1], "#FFFFFF"
+_FOUND, _KNOWN = VERMILION, "#FFFFFF"
 _TAG = 0.25  # inches that a box's score and label need above it
 _VEIL = (0.1, 0.65)  # opacity of the heat map where the activation is lowest, and highest
 
@@ -42,11 +42,23 @@ class OverlayWriter(Writer[ImageDetections]):
     suffixes = (OVERLAY_SUFFIX,)
 
     def write(self, detections: ImageDetections, paths: Sequence[Path], options: WriteOptions) -> None:
-        """Write ``<image>.cam.png``."""
-        plot_image(detections, paths[0])
+        """Write ``<image>.cam.png``, or as the suffix says."""
+        plot_image(detections, paths[0], options.theme)
 
 
-def plot_image(detections: ImageDetections, path: Path) -> None:
+class OverlaySvgWriter(OverlayWriter):
+    """The same picture, its boxes and text as vectors."""
+
+    suffixes = (".cam.svg",)
+
+
+class OverlayPdfWriter(OverlayWriter):
+    """The same picture, its boxes and text as vectors."""
+
+    suffixes = (".cam.pdf",)
+
+
+def plot_image(detections: ImageDetections, path: Path, theme: ThemeName = "light") -> None:
     """Draw the activations and boxes over the image into a file; its suffix says the format (png, svg, pdf).
 
     Small images are scaled up and large ones down, so that lines and text are the same size in every picture. Found
@@ -55,23 +67,25 @@ def plot_image(detections: ImageDetections, path: Path) -> None:
     Args:
         detections: what was found in the image; its pixels are read from its file.
         path: where the picture goes.
+        theme: ``light`` or ``dark``.
 
     Raises:
-        UsageError: the suffix is none of the above.
+        UsageError: the suffix is none of the above, or there is no such theme.
         HasvideoError: the image cannot be read, or the file not written.
     """
     from hasvideo.image.read import read_image
 
     pixels, _ = read_image(detections.info.path)
-    save_figure(path, lambda: draw_image(detections, pixels), _DPI)
+    save_figure(path, lambda: draw_image(detections, pixels, theme), _DPI)
 
 
-def draw_image(detections: ImageDetections, pixels: np.ndarray) -> Figure:
+def draw_image(detections: ImageDetections, pixels: np.ndarray, theme: ThemeName = "light") -> Figure:
     """The picture of :func:`plot_image` as a matplotlib figure, to show in a notebook or change.
 
     Args:
         detections: what was found in the image.
         pixels: the image, uint8 ``(H, W, 3)``.
+        theme: ``light`` or ``dark``.
     """
     from matplotlib.figure import Figure
 
@@ -81,7 +95,7 @@ def draw_image(detections: ImageDetections, pixels: np.ndarray) -> Figure:
     height, width = (side * pixels_along / max(pixels.shape[:2]) for pixels_along in pixels.shape[:2])
     cell = max(width, _NARROWEST) + _GAP, _TITLE + height + _GAP
     total = max(columns * cell[0] - _GAP, _ALONE) + 2 * _SIDE, _HEADER + math.ceil(len(shown) / columns) * cell[1]
-    figure = Figure(figsize=total, dpi=_DPI, facecolor="white")
+    figure = Figure(figsize=total, dpi=_DPI, facecolor=theme_named(theme).paper)
     _draw_header(figure, detections, len(detections.activations) - len(shown))
     image = _resized(pixels, round(width * _DPI), round(height * _DPI))
     for index, activation in enumerate(shown):
@@ -95,7 +109,11 @@ def draw_image(detections: ImageDetections, pixels: np.ndarray) -> Figure:
 
 
 def draw_contact_sheet(
-    rows: Sequence[Sequence[ImageDetections]], methods: Sequence[str], captions: Sequence[str], columns: int = 2
+    rows: Sequence[Sequence[ImageDetections]],
+    methods: Sequence[str],
+    captions: Sequence[str],
+    columns: int = 2,
+    theme: ThemeName = "light",
 ) -> Figure:
     """Images side by side as several methods localize them, such as without and with hiding.
 
@@ -104,6 +122,7 @@ def draw_contact_sheet(
         methods: names of the methods.
         captions: a line above each image.
         columns: images beside each other.
+        theme: ``light`` or ``dark``.
 
     Raises:
         HasvideoError: an image cannot be read.
@@ -113,7 +132,8 @@ def draw_contact_sheet(
     from hasvideo.image.read import read_image
 
     lines, across = math.ceil(len(rows) / columns), columns * len(methods)
-    figure = Figure(figsize=(_SHEET * across, (_SHEET + _TITLE) * lines), dpi=_DPI, facecolor="white")
+    size = _SHEET * across, (_SHEET + _TITLE) * lines
+    figure = Figure(figsize=size, dpi=_DPI, facecolor=theme_named(theme).paper)
     grid = figure.subplots(lines, across, squeeze=False, gridspec_kw={"wspace": 0.04, "hspace": 0.22})
     figure.subplots_adjust(0.01, 0.01, 0.99, 1 - 0.5 / figure.get_figheight())
     for axes in grid.flat:
@@ -124,8 +144,8 @@ def draw_contact_sheet(
         for axes, detections, method in zip(panels, row, methods, strict=True):
             pixels = _resized(read_image(detections.info.path)[0], *[round(_SHEET * _DPI)] * 2)
             _draw_panel(axes, detections, detections.activations[0], pixels, tags=False)
-            write_line(axes, 0, 1.02, method, 40, transform=axes.transAxes, va="bottom", size=8, color=MUTED)
-        write_line(panels[0], 0, 1.11, caption, 60, transform=panels[0].transAxes, va="bottom", size=9, color=INK)
+            write_line(axes, 0, 1.02, method, 40, transform=axes.transAxes, va="bottom", size=8, muted=True)
+        write_line(panels[0], 0, 1.11, caption, 60, transform=panels[0].transAxes, va="bottom", size=9)
     return figure
 
 
@@ -138,20 +158,20 @@ def _draw_header(figure: Figure, detections: ImageDetections, left_out: int) -> 
         facts.append(f"dashed: known, {', '.join(dict.fromkeys(box.label for box in detections.truth))}")
     if left_out > 0:
         facts.append(f"{left_out} more classes not shown")
-    title = {"size": 16, "weight": "bold", "color": INK}
+    title: dict[str, Any] = {"size": 16, "weight": "bold"}
     write_line(figure, left, 1 - 0.40 / total, detections.image, int(inches * 6), **title)
-    write_line(figure, left, 1 - 0.68 / total, " · ".join(facts), int(inches * 11), size=11, color=MUTED)
+    write_line(figure, left, 1 - 0.68 / total, " · ".join(facts), int(inches * 11), size=11, muted=True)
 
 
 def _draw_title(axes: Axes, activation: Activation | None, inches: float, caption: str) -> None:
     """Class and probability above a panel ``inches`` wide, which an image may be narrower than."""
     panel = axes.get_window_extent()
     above = 1 + 0.06 * _DPI / panel.height
-    style = {"transform": axes.transAxes, "va": "bottom", "size": 12}
+    style: dict[str, Any] = {"transform": axes.transAxes, "va": "bottom", "size": 12}
     score = "" if activation is None else f"{caption}{activation.score:.2f}"
     name = nothing_found((), "object").partition(":")[0] if activation is None else activation.label
-    write_line(axes, 0, above, name, int(inches * 9) - len(score), weight="bold", color=INK, **style)
-    write_line(axes, inches * _DPI / panel.width, above, score, 30, ha="right", color=MUTED, **style)
+    write_line(axes, 0, above, name, int(inches * 9) - len(score), weight="bold", **style)
+    write_line(axes, inches * _DPI / panel.width, above, score, 30, ha="right", muted=True, **style)
 
 
 def _draw_panel(
@@ -211,7 +231,7 @@ def _draw_tag(axes: Axes, box: Box, info: ImageInfo) -> None:
     x, room = (box.xmax, box.xmax) if leftwards else (box.xmin, info.width - box.xmin)
     above = box.ymin / info.height * panel.height > _TAG * _DPI
     columns = max(int(room / info.width * panel.width / _DPI * 11), 8)
-    align = {"ha": "right" if leftwards else "left", "va": "bottom" if above else "top"}
+    align: dict[str, Any] = {"ha": "right" if leftwards else "left", "va": "bottom" if above else "top"}
     ground = {"facecolor": _FOUND, "edgecolor": "none", "pad": 2.5}
     write_line(axes, x, box.ymin, f"{box.score:.2f} {box.label}", columns, size=11, color="white", bbox=ground, **align)
 

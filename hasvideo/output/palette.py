@@ -2,20 +2,75 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
 import numpy as np
 
-OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#F0E442")
-"""Okabe & Ito, Color Universal Design (2008), strongest contrast on white first; grey stands in for black,
-which cannot be seen on a dark page."""
+from hasvideo.errors import UsageError
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+
+CLASSES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#A848F0", "#C0A860")
+"""Six of Okabe & Ito, Color Universal Design (2008), strongest contrast on white first. Violet and sand stand in for
+their black and yellow, of which a dark page hides one and a white page the other."""
+
+BLUE, VERMILION, GREEN, PINK, ORANGE, SKY, _VIOLET, _SAND = CLASSES
+
+ThemeName = Literal["light", "dark"]
 
 
-INK, MUTED = "#1f2328", "#5b626a"
-"""Of what is read first, and of what stands beside it."""
+@dataclass(frozen=True)
+class Theme:
+    """What is drawn in no class's colour, each ``#RRGGBB``; the page has the same.
+
+    Attributes:
+        paper: the ground.
+        ink: what is read first.
+        muted: what stands beside it.
+        line: axes, grids, and what matters least.
+    """
+
+    paper: str
+    ink: str
+    muted: str
+    line: str
+
+
+THEMES: dict[ThemeName, Theme] = {
+    "light": Theme("#ffffff", "#1f2328", "#5b626a", "#d4d8dd"),
+    "dark": Theme("#15181c", "#e8eaed", "#a3abb5", "#3a4048"),
+}
+
+
+def theme_named(name: ThemeName) -> Theme:
+    """The theme of a name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in THEMES:
+        raise UsageError(f"theme must be {' or '.join(get_args(ThemeName))}, not {name!r}")
+    return THEMES[name]
+
+
+def theme_of(artist: Artist) -> Theme:
+    """The theme for what is drawn into a figure, or axes of one: dark on a dark ground, light on any other.
+
+    So a caller's own figure needs to say nothing but its ``facecolor``.
+    """
+    from matplotlib.colors import to_rgba
+
+    figure = artist.figure
+    assert figure is not None  # axes without one cannot be drawn into
+    *rgb, alpha = to_rgba(figure.figure.get_facecolor())  # a subfigure's own ground is none
+    return THEMES["dark" if alpha > 0 and max(rgb) < 0.5 else "light"]
 
 
 def color(index: int) -> str:
     """Colour of the ``index``-th class, ``#RRGGBB``; the palette starts over after eight."""
-    return OKABE_ITO[index % len(OKABE_ITO)]
+    return CLASSES[index % len(CLASSES)]
 
 
 def voc_palette() -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 from hasvideo.errors import UsageError
 from hasvideo.files import atomic_path
 from hasvideo.output.base import Thumbnail, WriteOptions, Writer, labels, one_line
-from hasvideo.output.palette import INK, MUTED, color
+from hasvideo.output.palette import ThemeName, color, theme_named, theme_of
 from hasvideo.output.tables import clock, describe_rule, display_width
 from hasvideo.types import Activation, Detections, Interval, IntervalRule
 
@@ -29,7 +29,6 @@ MAX_ROWS = 60
 
 _WIDTH, _SIDE, _HEADER, _FOOTER, _MARGIN = 10.0, 0.4, 0.85, 0.55, 0.3  # inches
 _CURVES, _LANE = 0.9, 0.14  # inches of a comparison's curves, and of a lane of bars under them
-_LINE = "#c9ced4"
 # Tried in this order for each glyph; those that are not installed are left out.
 _FONTS = ("DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "Arial Unicode MS", "PingFang SC",
           "Microsoft YaHei", "Noto Sans Devanagari", "Noto Sans Arabic", "Noto Emoji", "Symbola")  # fmt: skip
@@ -42,11 +41,23 @@ class PngWriter(Writer[Detections]):
     suffixes = (".png",)
 
     def write(self, detections: Detections, paths: Sequence[Path], options: WriteOptions) -> None:
-        """Write ``<video>.png``."""
-        plot(detections, paths[0], options.thumbnails)
+        """Write ``<video>.png``, or as the suffix says."""
+        plot(detections, paths[0], options.thumbnails, options.theme)
 
 
-def plot(detections: Detections, path: Path, thumbnails: Sequence[Thumbnail] = ()) -> None:
+class SvgWriter(PngWriter):
+    """The plot as vectors, to be scaled or edited."""
+
+    suffixes = (".svg",)
+
+
+class PdfWriter(PngWriter):
+    """The plot as vectors, for papers."""
+
+    suffixes = (".pdf",)
+
+
+def plot(detections: Detections, path: Path, thumbnails: Sequence[Thumbnail] = (), theme: ThemeName = "light") -> None:
     """Draw the temporal activations of every class into a file; its suffix says the format (png, svg, pdf).
 
     A row is a class: its activation over time, a dashed line where the threshold cuts, and the intervals shaded.
@@ -56,12 +67,13 @@ def plot(detections: Detections, path: Path, thumbnails: Sequence[Thumbnail] = (
         path: where the picture goes.
         thumbnails: frames for a strip under the time axis: ``(seconds, uint8 (H, W, 3))``; those nearest to the
             middle of each place of the strip are shown.
+        theme: ``light`` or ``dark``.
 
     Raises:
-        UsageError: the suffix is none of the above.
+        UsageError: the suffix is none of the above, or there is no such theme.
         HasvideoError: the file cannot be written.
     """
-    save_figure(path, lambda: draw(detections, thumbnails))
+    save_figure(path, lambda: draw(detections, thumbnails, theme=theme))
 
 
 def save_figure(path: Path, draw: Callable[[], Figure], dpi: int = 150) -> None:
@@ -80,12 +92,18 @@ def save_figure(path: Path, draw: Callable[[], Figure], dpi: int = 150) -> None:
         draw().savefig(temporary, dpi=dpi, metadata=metadata[suffix])
 
 
-def draw(detections: Detections, thumbnails: Sequence[Thumbnail] = (), truth: Sequence[Span] = ()) -> Figure:
+def draw(
+    detections: Detections,
+    thumbnails: Sequence[Thumbnail] = (),
+    truth: Sequence[Span] = (),
+    theme: ThemeName = "light",
+) -> Figure:
     """The picture of :func:`plot` as a matplotlib figure, to show in a notebook or change.
 
     Args:
-        detections, thumbnails: as :func:`plot` takes them.
-        truth: intervals that are known, drawn as black bars; a class that was not looked at gets a row of its own.
+        detections, thumbnails, theme: as :func:`plot` takes them.
+        truth: intervals that are known, drawn as bars under the rows; a class that was not looked at gets a row of its
+            own.
     """
     from matplotlib.figure import Figure
 
@@ -94,13 +112,13 @@ def draw(detections: Detections, thumbnails: Sequence[Thumbnail] = (), truth: Se
     row = 1.0 if len(shown) <= 8 else 0.75
     strip = _strip_height(thumbnails)
     height = _HEADER + row * max(len(shown), 1) + _FOOTER + strip + (_MARGIN if strip else 0)
-    figure = Figure(figsize=(_WIDTH, height), facecolor="white")
-    _draw_header(figure, detections, len(names) - len(shown), "black: known" if truth else "")
+    figure = Figure(figsize=(_WIDTH, height), facecolor=theme_named(theme).paper)
+    _draw_header(figure, detections, len(names) - len(shown), "thin bars: known" if truth else "")
     activations = {a.label: a for a in detections.activations}
     for index, label in enumerate(shown):
         axes = _add_axes(figure, _HEADER + row * index + 0.35, row - 0.35)
         _draw_row(axes, detections, label, activations.get(label), color(index))
-        _draw_bars(axes, truth, label, -0.13, INK, 4)
+        _draw_bars(axes, truth, label, -0.13, theme_of(axes).ink, 4)
         if label in activations:
             caption = "class probability " if index == 0 else ""
             _draw_probability(axes, f"{caption}{activations[label].score:.2f}")
@@ -110,16 +128,17 @@ def draw(detections: Detections, thumbnails: Sequence[Thumbnail] = (), truth: Se
     return figure
 
 
-def draw_comparison(found: Mapping[str, Detections], truth: Sequence[Span] = ()) -> Figure:
+def draw_comparison(found: Mapping[str, Detections], truth: Sequence[Span] = (), theme: ThemeName = "light") -> Figure:
     """One video as several models see it, such as trained without and with hiding: their CAMs on one axis.
 
     A row is a class: those of the known intervals where there are any, else those of the first model. Each curve is
     relative to its own maximum (and minimum, if its threshold goes by that), so that a dashed line is every model's
-    threshold. Below are bars: what each model finds, and in black what is known, which is shaded above too.
+    threshold. Below are bars: what each model finds, and last what is known, which is shaded above too.
 
     Args:
         found: detections of the same video by the models' names.
         truth: intervals that are known.
+        theme: ``light`` or ``dark``.
     """
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
@@ -127,15 +146,16 @@ def draw_comparison(found: Mapping[str, Detections], truth: Sequence[Span] = ())
     first = next(iter(found.values()))
     names = (list(dict.fromkeys(span.label for span in truth)) or labels(first))[:MAX_ROWS]
     row = 0.35 + _CURVES + _LANE * (len(found) + bool(truth))
-    figure = Figure(figsize=(_WIDTH, _HEADER + row * max(len(names), 1) + _FOOTER), facecolor="white")
+    size, colours = (_WIDTH, _HEADER + row * max(len(names), 1) + _FOOTER), theme_named(theme)
+    figure = Figure(figsize=size, facecolor=colours.paper)
     width, total = figure.get_size_inches()
-    write_line(figure, _SIDE / width, 1 - 0.40 / total, first.video, 60, size=16, weight="bold", color=INK)
-    shades = {name: color(index) for index, name in enumerate(found)} | ({"known": INK} if truth else {})
+    write_line(figure, _SIDE / width, 1 - 0.40 / total, first.video, 60, size=16, weight="bold")
+    shades = {name: color(index) for index, name in enumerate(found)} | ({"known": colours.ink} if truth else {})
     handles = [Line2D([], [], color=shade, linewidth=4, label=one_line(name)) for name, shade in shades.items()]
     place = (1 - _SIDE / width, 1 - 0.15 / total)
     legend = figure.legend(handles=handles, loc="upper right", bbox_to_anchor=place, ncols=len(handles), frameon=False)
     for text in legend.get_texts():
-        text.set_parse_math(False)
+        text.set(parse_math=False, color=colours.ink)
     for index, label in enumerate(names):
         axes = _add_axes(figure, _HEADER + row * index + 0.35, row - 0.35)
         _draw_compared(axes, found, label, truth)
@@ -145,7 +165,7 @@ def draw_comparison(found: Mapping[str, Detections], truth: Sequence[Span] = ())
 
 @contextmanager
 def plain_style() -> Iterator[None]:
-    """The user's matplotlibrc (TeX, dark style...) must not change the picture, nor the picture their settings."""
+    """The settings of every picture: the user's matplotlibrc must not change it, nor it their settings."""
     import warnings
 
     import matplotlib.style
@@ -164,7 +184,9 @@ def _add_axes(figure: Figure, top: float, height: float) -> Axes:
     return figure.add_axes((_SIDE / width, 1 - (top + height) / total, 1 - 2 * _SIDE / width, height / total))
 
 
-def write_line(target: Figure | Axes, x: float, y: float, text: str, columns: int, **style: Any) -> None:
+def write_line(
+    target: Figure | Axes, x: float, y: float, text: str, columns: int, muted: bool = False, **style: Any
+) -> None:
     """Write one line, in a figure's or axes' coordinates, cut to so many columns of a terminal.
 
     Labels are text, not formulas: ``$5 & $6`` stays itself.
@@ -172,7 +194,8 @@ def write_line(target: Figure | Axes, x: float, y: float, text: str, columns: in
     text = one_line(text)
     while display_width(text) > columns:
         text = text[:-2] + "…"
-    target.text(x, y, text, parse_math=False, **style)
+    theme = theme_of(target)
+    target.text(x, y, text, parse_math=False, **({"color": theme.muted if muted else theme.ink} | style))
 
 
 def _draw_header(figure: Figure, detections: Detections, left_out: int, known: str) -> None:
@@ -181,8 +204,8 @@ def _draw_header(figure: Figure, detections: Detections, left_out: int, known: s
     found = len(detections.intervals)
     facts = [f"{found} interval{'' if found == 1 else 's'}", describe_rule(detections.rule), detections.model, known]
     facts += [f"{left_out} more classes not shown"] if left_out else []
-    write_line(figure, left, 1 - 0.40 / total, detections.video, 60, size=16, weight="bold", color=INK)
-    write_line(figure, left, 1 - 0.68 / total, " · ".join(filter(None, facts)), 100, size=11, color=MUTED)
+    write_line(figure, left, 1 - 0.40 / total, detections.video, 60, size=16, weight="bold")
+    write_line(figure, left, 1 - 0.68 / total, " · ".join(filter(None, facts)), 100, size=11, muted=True)
 
 
 def _draw_row(axes: Axes, detections: Detections, label: str, activation: Activation | None, shade: str) -> None:
@@ -194,8 +217,8 @@ def _draw_row(axes: Axes, detections: Detections, label: str, activation: Activa
         axes.plot([interval.start, interval.end], [0, 0], color=shade, linewidth=5, solid_capstyle="butt")
     if activation is not None and len(activation.cam):
         _draw_curve(axes, activation, detections.edges, detections.rule)
-    axes.plot([0, duration], [0, 0], color=_LINE, linewidth=1, zorder=1, clip_on=False)
-    write_line(axes, 0, 1.06, label, 60, size=12, weight="bold", color=INK, transform=axes.transAxes, va="bottom")
+    axes.plot([0, duration], [0, 0], color=theme_of(axes).line, linewidth=1, zorder=1, clip_on=False)
+    write_line(axes, 0, 1.06, label, 60, size=12, weight="bold", transform=axes.transAxes, va="bottom")
 
 
 def _draw_bars(axes: Axes, spans: Sequence[Span], label: str, y: float, shade: str, width: float) -> None:
@@ -207,21 +230,21 @@ def _draw_bars(axes: Axes, spans: Sequence[Span], label: str, y: float, shade: s
 
 def _draw_compared(axes: Axes, found: Mapping[str, Detections], label: str, truth: Sequence[Span]) -> None:
     """A row of :func:`draw_comparison`: curves from 0 to 1, lanes of bars below."""
-    lane = _LANE / _CURVES
+    lane, theme = _LANE / _CURVES, theme_of(axes)
     axes.set(xlim=(0, next(iter(found.values())).info.duration), ylim=(-lane * (len(found) + bool(truth)), 1))
     axes.set_axis_off()
     for span in (s for s in truth if s.label == label):
-        axes.axvspan(span.start, span.end, color=_LINE, alpha=0.45, linewidth=0)
+        axes.axvspan(span.start, span.end, color=theme.line, alpha=0.6, linewidth=0)
     probabilities = []
     for index, detections in enumerate(found.values()):
         activation = next((a for a in detections.activations if a.label == label), None)
         probabilities.append("-" if activation is None else f"{activation.score:.2f}")
         if activation is not None:
             _draw_share(axes, activation, detections, color(index))
-        axes.axhline(detections.rule.threshold, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
+        axes.axhline(detections.rule.threshold, color=theme.muted, linewidth=1, linestyle=(0, (4, 3)))
         _draw_bars(axes, detections.intervals, label, -lane * (index + 0.5), color(index), 6)
-    _draw_bars(axes, truth, label, -lane * (len(found) + 0.5), INK, 6)
-    write_line(axes, 0, 1.06, label, 60, size=12, weight="bold", color=INK, transform=axes.transAxes, va="bottom")
+    _draw_bars(axes, truth, label, -lane * (len(found) + 0.5), theme.ink, 6)
+    write_line(axes, 0, 1.06, label, 60, size=12, weight="bold", transform=axes.transAxes, va="bottom")
     _draw_probability(axes, f"class probability {', '.join(probabilities)}")
 
 
@@ -235,22 +258,22 @@ def _draw_share(axes: Axes, activation: Activation, detections: Detections, shad
 
 
 def _draw_probability(axes: Axes, text: str) -> None:
-    write_line(axes, 1, 1.06, text, 30, size=12, color=MUTED, transform=axes.transAxes, va="bottom", ha="right")
+    write_line(axes, 1, 1.06, text, 30, size=12, muted=True, transform=axes.transAxes, va="bottom", ha="right")
 
 
 def _draw_curve(axes: Axes, activation: Activation, edges: np.ndarray, rule: IntervalRule) -> None:
     """The activation between 0 (or its minimum, if that is lower) and its maximum, as tall as the row."""
     from hasvideo.extents import cut_value
 
-    cam = activation.cam.astype(float)
+    cam, theme = activation.cam.astype(float), theme_of(axes)
     low, high = min(cam.min(), 0.0), cam.max()
     if high <= low:
         return
     width = 1.2 if len(cam) < 1500 else 0.7  # with many cells a pixel, a thick line would fill the row
-    axes.stairs((cam - low) / (high - low), edges, color=INK, linewidth=width, baseline=None, clip_on=False)
+    axes.stairs((cam - low) / (high - low), edges, color=theme.ink, linewidth=width, baseline=None, clip_on=False)
     cut = cut_value(cam, rule.threshold, rule.mode)
     if np.isfinite(cut):
-        axes.axhline((cut - low) / (high - low), color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
+        axes.axhline((cut - low) / (high - low), color=theme.muted, linewidth=1, linestyle=(0, (4, 3)))
 
 
 def _draw_time_axis(figure: Figure, top: float, duration: float) -> None:
@@ -259,7 +282,8 @@ def _draw_time_axis(figure: Figure, top: float, duration: float) -> None:
     step = next((s for s in _TICK_STEPS if duration / s <= 10), _TICK_STEPS[-1])
     ticks = np.arange(0, duration + 1e-9, step)
     axes.set_xticks(ticks, [_tick_label(t, step, duration) for t in ticks])
-    axes.tick_params(axis="x", length=5, color=MUTED, labelcolor=MUTED, labelsize=12)
+    muted = theme_of(axes).muted
+    axes.tick_params(axis="x", length=5, color=muted, labelcolor=muted, labelsize=12)
     axes.spines[:].set_visible(False)
 
 

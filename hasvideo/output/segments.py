@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from hasvideo.files import atomic_path
 from hasvideo.inputs import MASK_SUFFIX, SEGMENTS_SUFFIX
 from hasvideo.output.base import WriteOptions, Writer, one_line
 from hasvideo.output.images import VERSION
-from hasvideo.output.palette import INK, MUTED, voc_palette
+from hasvideo.output.palette import ThemeName, theme_named, theme_of, voc_palette
 from hasvideo.output.plots import save_figure, write_line
 from hasvideo.output.tables import aligned, write_json
 from hasvideo.types import Segmentation
@@ -54,8 +54,20 @@ class SegmentsWriter(Writer[Segmentation]):
     suffixes = (SEGMENTS_SUFFIX,)
 
     def write(self, detections: Segmentation, paths: Sequence[Path], options: WriteOptions) -> None:
-        """Write ``<image>.segments.png``."""
-        plot_segments(detections, paths[0])
+        """Write ``<image>.segments.png``, or as the suffix says."""
+        plot_segments(detections, paths[0], options.theme)
+
+
+class SegmentsSvgWriter(SegmentsWriter):
+    """The same picture, its text as vectors."""
+
+    suffixes = (".segments.svg",)
+
+
+class SegmentsPdfWriter(SegmentsWriter):
+    """The same picture, its text as vectors."""
+
+    suffixes = (".segments.pdf",)
 
 
 def write_segments_json(segmentations: Iterable[Segmentation], path: Path) -> None:
@@ -95,29 +107,31 @@ def segments_table(segmentation: Segmentation) -> str:
     return aligned([["label", "pixels"], *rows], left=("label",))
 
 
-def plot_segments(segmentation: Segmentation, path: Path) -> None:
+def plot_segments(segmentation: Segmentation, path: Path, theme: ThemeName = "light") -> None:
     """Draw the classes over the image into a file; its suffix says the format (png, svg, pdf).
 
     Args:
         segmentation: what was found in the image; its pixels are read from its file.
         path: where the picture goes.
+        theme: ``light`` or ``dark``.
 
     Raises:
-        UsageError: the suffix is none of the above.
+        UsageError: the suffix is none of the above, or there is no such theme.
         HasvideoError: the image cannot be read, or the file not written.
     """
     from hasvideo.image.read import read_image
 
     pixels, _ = read_image(segmentation.info.path)
-    save_figure(path, lambda: draw_segments(segmentation, pixels), _DPI)
+    save_figure(path, lambda: draw_segments(segmentation, pixels, theme), _DPI)
 
 
-def draw_segments(segmentation: Segmentation, pixels: np.ndarray) -> Figure:
+def draw_segments(segmentation: Segmentation, pixels: np.ndarray, theme: ThemeName = "light") -> Figure:
     """The picture of :func:`plot_segments` as a matplotlib figure, to show in a notebook or change.
 
     Args:
         segmentation: what was found in the image; where the truth is known, it is a second panel.
         pixels: the image, uint8 ``(H, W, 3)``.
+        theme: ``light`` or ``dark``.
     """
     from matplotlib.figure import Figure
 
@@ -127,12 +141,12 @@ def draw_segments(segmentation: Segmentation, pixels: np.ndarray) -> Figure:
     height, width = (_PANEL * side / max(pixels.shape[:2]) for side in pixels.shape[:2])
     rows, legend = _legend_rows(segmentation), _SIDE + len(panels) * (width + _GAP)
     size = legend + _LEGEND + _SIDE, _HEADER + _TITLE + max(height, _ROW * len(rows)) + _SIDE
-    figure = Figure(figsize=size, dpi=_DPI, facecolor="white")
+    figure = Figure(figsize=size, dpi=_DPI, facecolor=theme_named(theme).paper)
     _draw_header(figure, segmentation)
     step = max(1, max(pixels.shape[:2]) // _FINEST)
     for index, (name, labels) in enumerate(panels.items()):
         left, top = (_SIDE + index * (width + _GAP)) / size[0], 1 - _HEADER / size[1]
-        write_line(figure, left, top - 0.22 / size[1], name, 30, size=11, color=MUTED)
+        write_line(figure, left, top - 0.22 / size[1], name, 30, size=11, muted=True)
         bottom = top - (_TITLE + height) / size[1]
         axes = figure.add_axes((left, bottom, width / size[0], height / size[1]))
         axes.set_axis_off()
@@ -151,9 +165,9 @@ def _draw_header(figure: Figure, segmentation: Segmentation) -> None:
     width, height = figure.get_size_inches()
     info, left = segmentation.info, _SIDE / width
     facts = f"{info.width} x {info.height} pixels · {len(segmentation.shares)} of {len(segmentation.classes)} classes"
-    title = {"size": 16, "weight": "bold", "color": INK}
+    title: dict[str, Any] = {"size": 16, "weight": "bold"}
     write_line(figure, left, 1 - 0.40 / height, segmentation.image, int(width * 6), **title)
-    write_line(figure, left, 1 - 0.68 / height, facts, int(width * 10), size=11, color=MUTED)
+    write_line(figure, left, 1 - 0.68 / height, facts, int(width * 10), size=11, muted=True)
 
 
 def _legend_rows(segmentation: Segmentation) -> list[tuple[str | None, str, str]]:
@@ -179,8 +193,8 @@ def _draw_legend(figure: Figure, rows: Sequence[tuple[str | None, str, str]], le
         y = height - _HEADER - _TITLE - (number + 0.75) * _ROW
         if colour is not None:
             box = Rectangle((left / width, y / height), 0.3 / width, 0.17 / height, transform=figure.transFigure)
-            box.set(facecolor=colour, edgecolor=MUTED, linewidth=0.5)
+            box.set(facecolor=colour, edgecolor=theme_of(figure).muted, linewidth=0.5)
             figure.add_artist(box)
-        write_line(figure, (left + 0.4) / width, (y + 0.02) / height, name, 16, size=11, color=INK)
+        write_line(figure, (left + 0.4) / width, (y + 0.02) / height, name, 16, size=11)
         end = (left + _LEGEND) / width
-        write_line(figure, end, (y + 0.02) / height, share, 10, size=11, color=MUTED, ha="right")
+        write_line(figure, end, (y + 0.02) / height, share, 10, size=11, muted=True, ha="right")

@@ -15,10 +15,17 @@ from hasvideo.output.base import Found, Thumbnail, WriteOptions, Writer
 from hasvideo.output.elan import ElanWriter
 from hasvideo.output.images import CocoWriter, ImageCsvWriter, ImageJsonWriter
 from hasvideo.output.labelstudio import LabelStudioWriter
-from hasvideo.output.overlay import OverlayWriter
+from hasvideo.output.overlay import OverlayPdfWriter, OverlaySvgWriter, OverlayWriter
 from hasvideo.output.page import HtmlWriter
-from hasvideo.output.plots import PngWriter
-from hasvideo.output.segments import MaskWriter, SegmentsJsonWriter, SegmentsWriter
+from hasvideo.output.palette import ThemeName
+from hasvideo.output.plots import PdfWriter, PngWriter, SvgWriter
+from hasvideo.output.segments import (
+    MaskWriter,
+    SegmentsJsonWriter,
+    SegmentsPdfWriter,
+    SegmentsSvgWriter,
+    SegmentsWriter,
+)
 from hasvideo.output.subtitles import AssWriter, SrtWriter, VttWriter
 from hasvideo.output.tables import CsvWriter, JsonWriter
 from hasvideo.types import Detections, ImageDetections, Segmentation
@@ -32,6 +39,8 @@ FORMATS: dict[str, Writer[Detections]] = {
     "eaf": ElanWriter(),
     "labelstudio": LabelStudioWriter(),
     "png": PngWriter(),
+    "svg": SvgWriter(),
+    "pdf": PdfWriter(),
     "html": HtmlWriter(),
 }
 
@@ -41,15 +50,22 @@ IMAGE_FORMATS: dict[str, Writer[ImageDetections]] = {
     "csv": ImageCsvWriter(),
     "coco": CocoWriter(),
     "png": OverlayWriter(),
+    "svg": OverlaySvgWriter(),
+    "pdf": OverlayPdfWriter(),
 }
 
 SEGMENT_FORMATS: dict[str, Writer[Segmentation]] = {
     "json": SegmentsJsonWriter(),
     "mask": MaskWriter(),
     "png": SegmentsWriter(),
+    "svg": SegmentsSvgWriter(),
+    "pdf": SegmentsPdfWriter(),
 }
 
 Registry = Mapping[str, Writer[Detections]] | Mapping[str, Writer[ImageDetections]] | Mapping[str, Writer[Segmentation]]
+PICTURES = frozenset({"png", "svg", "pdf"})
+"""The formats that are drawn, in a theme."""
+
 REGISTRIES: dict[str, Registry] = {"videos": FORMATS, "images": IMAGE_FORMATS, "segments of images": SEGMENT_FORMATS}
 
 
@@ -94,6 +110,7 @@ def write(
     embed_video: bool = False,
     labelstudio_prefix: str | None = None,
     classes: Sequence[str] = (),
+    theme: ThemeName = "light",
 ) -> list[Path]:
     """Write what was found in one file in every format asked for; each file appears whole or not at all.
 
@@ -101,16 +118,16 @@ def write(
         detections: what was found in the video, or image.
         folder: where the files go; made if it is not there.
         formats: names as in the one of :data:`REGISTRIES` for what was found, or ``all``.
-        thumbnails, embed_video, labelstudio_prefix, classes: see :class:`hasvideo.output.base.WriteOptions`.
+        thumbnails, embed_video, labelstudio_prefix, classes, theme: see :class:`hasvideo.output.base.WriteOptions`.
 
     Returns:
         The files, in the order of ``formats``.
 
     Raises:
-        UsageError: a format is not known.
+        UsageError: a format or theme is not known.
         HasvideoError: a file cannot be written.
     """
-    options = WriteOptions(thumbnails, embed_video, labelstudio_prefix, classes)
+    options = WriteOptions(thumbnails, embed_video, labelstudio_prefix, classes, theme)
     if isinstance(detections, ImageDetections):
         return _write(detections, detections.image, folder, formats, IMAGE_FORMATS, options)
     if isinstance(detections, Segmentation):

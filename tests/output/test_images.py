@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.output.images import image_table, write_image_results
-from hasvideo.output.writers import IMAGE_FORMATS, output_paths, resolve_formats, write
+from hasvideo.output.writers import IMAGE_FORMATS, PICTURES, output_paths, resolve_formats, write
 from hasvideo.types import Activation, Box, ImageDetections, ImageInfo
 
 CLASSES = ("tench, Tinca tinca", "golf ball")
@@ -25,7 +25,7 @@ FOUND = ImageDetections(
     (Activation(CLASSES[0], 0.8, np.ones((2, 2))), Activation(CLASSES[1], 0.15, np.ones((2, 2)))),
     model="x.ckpt",
 )
-TEXT_FORMATS = [name for name in IMAGE_FORMATS if name != "png"]
+TEXT_FORMATS = [name for name in IMAGE_FORMATS if name not in PICTURES]
 
 
 def written(detections, folder, name):
@@ -122,18 +122,20 @@ def test_what_is_written_is_read_back(tmp_path_factory, label, score, corners):
 
 
 def test_formats_of_images_are_their_own():
-    assert resolve_formats(["all"], IMAGE_FORMATS) == ["json", "csv", "coco", "png"]
-    with pytest.raises(UsageError, match=r"'html' is for videos; accepted for images: json, csv, coco, png, all"):
+    assert resolve_formats(["all"], IMAGE_FORMATS) == ["json", "csv", "coco", "png", "svg", "pdf"]
+    with pytest.raises(
+        UsageError, match=r"'html' is for videos; accepted for images: json, csv, coco, png, svg, pdf, all"
+    ):
         resolve_formats(["html"], IMAGE_FORMATS)
     with pytest.raises(UsageError, match=r"'coco' is for images; accepted for videos: json, csv, srt"):
         resolve_formats(["coco"])
-    with pytest.raises(UsageError, match=r"did you mean coco\? accepted: json, csv, coco, png, all"):
+    with pytest.raises(UsageError, match=r"did you mean coco\? accepted: json, csv, coco, png, svg, pdf, all"):
         resolve_formats(["coko"], IMAGE_FORMATS)
 
 
 def test_files_are_named_after_the_image(tmp_path):
     names = [path.name for path in output_paths("fish", tmp_path, ["all"], IMAGE_FORMATS)]
-    assert names == ["fish.json", "fish.csv", "fish.coco.json", "fish.cam.png"]
+    assert names == ["fish.json", "fish.csv", "fish.coco.json", "fish.cam.png", "fish.cam.svg", "fish.cam.pdf"]
 
 
 @pytest.mark.parametrize("name", TEXT_FORMATS)

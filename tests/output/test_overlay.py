@@ -12,10 +12,10 @@ from PIL import Image
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.extents import find_boxes
 from hasvideo.output.overlay import MAX_PANELS, draw_contact_sheet, draw_image, plot_image
-from hasvideo.output.palette import OKABE_ITO
+from hasvideo.output.palette import CLASSES
 from hasvideo.types import Activation, Box, BoxRule, ImageDetections, ImageInfo
 
-VERMILION = np.array([int(OKABE_ITO[1][k : k + 2], 16) for k in (1, 3, 5)])
+VERMILION = np.array([int(CLASSES[1][k : k + 2], 16) for k in (1, 3, 5)])
 PANEL = 750  # pixels of the longer side of a single panel's image
 LEFT, TOP = 45, 187
 

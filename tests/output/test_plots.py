@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 from PIL import Image
 
 from hasvideo.errors import UsageError
 from hasvideo.output import plots
-from hasvideo.output.palette import OKABE_ITO
+from hasvideo.output.palette import CLASSES, THEMES
 from hasvideo.output.plots import draw, draw_comparison, plot
 from hasvideo.output.writers import write
 from hasvideo.types import Activation, Interval
@@ -28,7 +29,7 @@ def test_intervals_are_marked_at_their_times_in_their_colour(make, bumps, tmp_pa
     detections = make({"wave": bumps(10, 100, 2.5, 7.5)}, duration=10.0)
     plot(detections, tmp_path / "a.png")
     image = pixels(tmp_path / "a.png")
-    marked = (np.abs(image - rgb(OKABE_ITO[0])).sum(axis=2) < 6).any(axis=0)
+    marked = (np.abs(image - rgb(CLASSES[0])).sum(axis=2) < 6).any(axis=0)
     left, right = 60, image.shape[1] - 60  # the axes' sides: 0.4 inches at 150 dpi
     assert image.shape[1] == 1500
     for interval in detections.intervals:
@@ -150,3 +151,20 @@ def test_a_model_that_leaves_a_class_out_has_no_curve_of_it(make, bumps):
     figure = draw_comparison({"one": one, "none": none})
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert texts == ["wave", "class probability 0.90, -"]
+
+
+@pytest.mark.parametrize("kind", ["png", "svg", "pdf"])
+def test_the_dark_theme_reaches_the_file(make, tmp_path, kind):
+    (light,), (dark,) = (write(make(), tmp_path / theme, [kind], theme=theme) for theme in ("light", "dark"))
+    assert light.read_bytes() != dark.read_bytes()
+    if kind == "png":
+        assert (pixels(light)[0, 0] == 255).all()
+        assert (pixels(dark)[0, 0] == rgb(THEMES["dark"].paper)).all()
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_nothing_is_drawn_in_the_colour_of_its_ground(make, theme):
+    for figure in (draw(make(), theme=theme), draw_comparison({"one": make()}, make().intervals, theme=theme)):
+        texts = figure.findobj(lambda artist: isinstance(artist, Text) and artist.get_text() and artist.get_visible())
+        inks = {text.get_color() for text in texts}
+        assert inks == {THEMES[theme].ink, THEMES[theme].muted}

@@ -54,7 +54,11 @@ def test_shares_follow_the_labels(found):
 
 def test_every_format(found, tmp_path):
     files = write(found, tmp_path / "out", ["all"])
-    assert [f.name for f in files] == ["a.json", "a.mask.png", "a.segments.png"]
+    assert [f.name for f in files] == [
+        "a.json",
+        "a.mask.png",
+        *(f"a.segments.{kind}" for kind in ("png", "svg", "pdf")),
+    ]
     assert json.loads(files[0].read_text())["results"] == {
         "a": {
             "width": 20,
@@ -100,7 +104,9 @@ def test_pixels_that_do_not_count_keep_their_colour():
 
 
 def test_formats_of_others_are_refused(found, tmp_path):
-    with pytest.raises(UsageError, match="'srt' is for videos; accepted for segments of images: json, mask, png, all"):
+    with pytest.raises(
+        UsageError, match="'srt' is for videos; accepted for segments of images: json, mask, png, svg, "
+    ):
         write(found, tmp_path, ["srt"])
     with pytest.raises(UsageError, match="'mask' is for segments of images; accepted for videos"):
         output_paths("a", tmp_path, ["mask"])

@@ -12,7 +12,7 @@ from hasvideo.output.writers import FORMATS, output_paths, resolve_formats, writ
 
 def test_all_stands_for_every_format():
     assert resolve_formats(["all"]) == list(FORMATS)
-    assert list(FORMATS) == ["json", "csv", "srt", "vtt", "ass", "eaf", "labelstudio", "png", "html"]
+    assert list(FORMATS) == ["json", "csv", "srt", "vtt", "ass", "eaf", "labelstudio", "png", "svg", "pdf", "html"]
 
 
 def test_formats_come_once_in_the_order_asked_for():
@@ -28,7 +28,7 @@ def test_an_unknown_format_is_named_with_what_is_accepted(name, hint):
         resolve_formats(["json", name])
     assert name.lower() in str(caught.value)
     assert hint in str(caught.value)
-    assert "labelstudio, png, html, all" in str(caught.value)
+    assert "labelstudio, png, svg, pdf, html, all" in str(caught.value)
 
 
 def test_no_format_at_all_is_refused():
@@ -43,7 +43,7 @@ def test_write_makes_exactly_the_announced_files(make, tmp_path):
     assert sorted(folder.iterdir()) == sorted(written)
     assert [p.name for p in written] == [
         "clip.json", "clip.csv", "clip.srt", "clip.vtt", "clip.ass", "clip.eaf",
-        "clip.labelstudio.json", "clip.labelstudio.xml", "clip.png", "clip.html",
+        "clip.labelstudio.json", "clip.labelstudio.xml", "clip.png", "clip.svg", "clip.pdf", "clip.html",
     ]  # fmt: skip
 
 
