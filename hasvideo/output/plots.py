@@ -113,7 +113,7 @@ def draw(
     strip = _strip_height(thumbnails)
     height = _HEADER + row * max(len(shown), 1) + _FOOTER + strip + (_MARGIN if strip else 0)
     figure = Figure(figsize=(_WIDTH, height), facecolor=theme_named(theme).paper)
-    _draw_header(figure, detections, len(names) - len(shown), "thin bars: known" if truth else "")
+    _draw_header(figure, detections, len(names) - len(shown), "bars below: known" if truth else "")
     activations = {a.label: a for a in detections.activations}
     for index, label in enumerate(shown):
         axes = _add_axes(figure, _HEADER + row * index + 0.35, row - 0.35)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
+import json
 import re
 import shlex
 import subprocess
@@ -11,6 +13,7 @@ import sys
 from pathlib import Path
 from textwrap import dedent
 
+import numpy as np
 import pytest
 import yaml
 
@@ -18,6 +21,7 @@ from hasvideo.commands import COMMANDS, CommandParser
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+GALLERY = ROOT / "docs" / "gallery"
 MEASURED = {"results.md", "scaling.md"}  # these name options of benchmarks too
 BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
 
@@ -83,7 +87,9 @@ def test_options_in_the_text_exist(monkeypatch):
             assert asked <= known, page
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python")], ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "page", [p for p in PAGES if blocks(p, "python") and p.parent != GALLERY], ids=lambda p: str(p.relative_to(ROOT))
+)
 def test_python_blocks_run(page, tmp_path, monkeypatch):
     """Blocks of a page are one program; where a video, an image or a checkpoint is needed, only their imports run."""
     monkeypatch.chdir(tmp_path)
@@ -93,6 +99,71 @@ def test_python_blocks_run(page, tmp_path, monkeypatch):
         if page.name == "CONTRIBUTING.md" or re.search(r"\.(mp4|jpg|ckpt)\b", block):
             tree.body = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
         exec(compile(tree, str(page), "exec"), names)
+
+
+PICTURE = re.compile(
+    r'<picture>\s*<source media="\(prefers-color-scheme: dark\)" srcset="(.+)">\s*'
+    r'<img alt="(.+)" src="(.+)">\s*</picture>'
+)
+
+
+def test_readme_shows_three_pictures_for_light_and_dark_pages_and_says_what_is_on_them():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    pictures = PICTURE.findall(text)
+    assert len(pictures) == text.count("<img") == 3
+    for dark, alternative, light in pictures:
+        assert (ROOT / dark).is_file()
+        assert light == dark.replace("-dark", "-light")
+        assert (ROOT / light).is_file()
+        assert len(alternative) > 40
+
+
+def test_every_picture_is_shown_somewhere():
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    pictures = [*(ROOT / "docs" / "images").iterdir(), *GALLERY.glob("*.webp")]
+    assert not [picture for picture in pictures if picture.name not in text]
+
+
+@pytest.fixture(scope="module")
+def make_pictures():
+    spec = importlib.util.spec_from_file_location("make_pictures", ROOT / "docs" / "make_pictures.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_picture_of_results_has_the_numbers_of_the_page(make_pictures):
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    (axes,) = make_pictures.draw_results(page, "dark").axes
+    drawn = {line.get_label(): line.get_ydata().tolist() for line in axes.lines}
+    assert list(drawn) == list(make_pictures.METHODS)
+    assert f"| `hasvideo train` | {drawn['hasvideo train'][0]:.1f} ±" in page
+    assert f"± 1.1 | {drawn['hasvideo train'][1]:.1f} ± 1.1" in page
+    with pytest.raises(ValueError, match="no row"):
+        make_pictures.read_row(page, "another")
+
+
+def test_the_picture_of_hiding_hides_some_and_not_all(make_pictures):
+    frames = np.random.default_rng(0).integers(0, 255, (6, 224, 260, 3)).astype(np.uint8)
+    strip, whole, *hidden = np.split(range(len(axes := make_pictures.draw_hiding(frames, "light").axes)), [6, 7])
+    images = [np.asarray(a.images[0].get_array()) for a in axes]
+    assert 0 < sum((images[k] == frames[k]).all() for k in strip) < len(frames)
+    for k in hidden[0]:
+        assert 0.2 < (images[k] == images[whole[0]]).all(axis=2).mean() < 0.8
+
+
+@pytest.mark.parametrize("notebook", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_the_gallery_shows_the_notebooks_as_they_are(notebook):
+    page = (GALLERY / f"{notebook.stem}.md").read_text(encoding="utf-8")
+    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
+        assert "".join(cell["source"]) in page, "run make gallery"
+    pictures = re.findall(r"!\[(.*)\]\((.*)\)", page)
+    assert pictures
+    assert all(len(alternative) > 20 and (GALLERY / picture).is_file() for alternative, picture in pictures)
+
+
+def test_the_gallery_is_small():
+    assert sum(path.stat().st_size for path in GALLERY.iterdir()) < 2.5e6
 
 
 def test_the_navigation_has_every_page():
