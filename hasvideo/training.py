@@ -333,20 +333,10 @@ class _Means:
 
 def plot_curves(history: list[Metrics], path: Path) -> None:
     """Draw losses, and in a second panel all else that was recorded, against the epoch."""
-    from matplotlib.figure import Figure
+    from hasvideo.output.evaluation_plots import draw_curves
+    from hasvideo.output.plots import save_figure
 
-    names = [name for name in history[-1] if name not in ("epoch", "seconds", "learning_rate")]
-    panels = [[n for n in names if n.endswith("loss")], [n for n in names if not n.endswith("loss")]]
-    panels = [panel for panel in panels if panel]
-    figure = Figure(figsize=(5 * len(panels), 3.5), layout="constrained")
-    for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-        for name in panel:
-            axes.plot([m["epoch"] for m in history], [m[name] for m in history], label=name)
-        axes.set_xlabel("epoch")
-        axes.set_ylim(bottom=0)
-        axes.legend()
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=150)
+    save_figure(path, lambda: draw_curves(history))
 
 
 def _optimizer(network: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:

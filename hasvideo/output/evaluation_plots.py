@@ -179,6 +179,29 @@ def draw_video(axes: Axes, matches: Matches, video: str, tiou: float) -> None:
     _frame(axes, f"{video} at tIoU {tiou:g}{quality}", f"seconds   ({legend})", "")
 
 
+def draw_curves(history: Sequence[Mapping[str, Any]]) -> Figure:
+    """How a training went: losses, and in a second panel all else that was recorded, against the epoch.
+
+    Args:
+        history: a dict an epoch, as :func:`hasvideo.training.train` returns them.
+    """
+    from matplotlib.figure import Figure
+
+    names = [name for name in history[-1] if name not in ("epoch", "seconds", "learning_rate")]
+    losses = [name for name in names if name.endswith("loss")]
+    panels = {"losses": losses, "metrics": [name for name in names if name not in losses]}
+    panels = {title: panel for title, panel in panels.items() if panel}
+    figure = Figure(figsize=(5 * len(panels), 3.5), facecolor="white", layout="constrained")
+    for axes, (title, panel) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        for index, name in enumerate(panel):
+            values = [metrics[name] for metrics in history]
+            axes.plot([metrics["epoch"] for metrics in history], values, color=color(index), linewidth=2, label=name)
+        axes.set_ylim(bottom=0)
+        axes.legend(frameon=False, labelcolor=theme_of(axes).ink)
+        _frame(axes, title, "epoch", "")
+    return figure
+
+
 def _draw_truth(axes: Axes, matches: Matches, cell: tuple[int, int, int], row: int, _: str) -> None:
     label, video, t = cell
     truth, theme = matches.ground_truth, theme_of(axes)

@@ -134,7 +134,7 @@ def draw_contact_sheet(
     lines, across = math.ceil(len(rows) / columns), columns * len(methods)
     size = _SHEET * across, (_SHEET + _TITLE) * lines
     figure = Figure(figsize=size, dpi=_DPI, facecolor=theme_named(theme).paper)
-    grid = figure.subplots(lines, across, squeeze=False, gridspec_kw={"wspace": 0.04, "hspace": 0.22})
+    grid = figure.subplots(lines, across, squeeze=False, gridspec_kw={"wspace": 0.04, "hspace": 0.25})
     figure.subplots_adjust(0.01, 0.01, 0.99, 1 - 0.5 / figure.get_figheight())
     for axes in grid.flat:
         axes.set_axis_off()
@@ -144,8 +144,8 @@ def draw_contact_sheet(
         for axes, detections, method in zip(panels, row, methods, strict=True):
             pixels = _resized(read_image(detections.info.path)[0], *[round(_SHEET * _DPI)] * 2)
             _draw_panel(axes, detections, detections.activations[0], pixels, tags=False)
-            write_line(axes, 0, 1.02, method, 40, transform=axes.transAxes, va="bottom", size=8, muted=True)
-        write_line(panels[0], 0, 1.11, caption, 60, transform=panels[0].transAxes, va="bottom", size=9)
+            write_line(axes, 0, 1.02, method, 40, transform=axes.transAxes, va="bottom", size=9, muted=True)
+        write_line(panels[0], 0, 1.12, caption, 60, transform=panels[0].transAxes, va="bottom", size=10)
     return figure
 
 

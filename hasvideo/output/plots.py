@@ -29,6 +29,7 @@ MAX_ROWS = 60
 
 _WIDTH, _SIDE, _HEADER, _FOOTER, _MARGIN = 10.0, 0.4, 0.85, 0.55, 0.3  # inches
 _CURVES, _LANE = 0.9, 0.14  # inches of a comparison's curves, and of a lane of bars under them
+_BAR = 0.15  # inches of the bars of what is known under a row
 # Tried in this order for each glyph; those that are not installed are left out.
 _FONTS = ("DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "Arial Unicode MS", "PingFang SC",
           "Microsoft YaHei", "Noto Sans Devanagari", "Noto Sans Arabic", "Noto Emoji", "Symbola")  # fmt: skip
@@ -111,7 +112,8 @@ def draw(
     shown = names[:MAX_ROWS]
     row = 1.0 if len(shown) <= 8 else 0.75
     strip = _strip_height(thumbnails)
-    height = _HEADER + row * max(len(shown), 1) + _FOOTER + strip + (_MARGIN if strip else 0)
+    bottom = _HEADER + row * max(len(shown), 1) + (_BAR if truth else 0)
+    height = bottom + _FOOTER + strip + (_MARGIN if strip else 0)
     figure = Figure(figsize=(_WIDTH, height), facecolor=theme_named(theme).paper)
     _draw_header(figure, detections, len(names) - len(shown), "bars below: known" if truth else "")
     activations = {a.label: a for a in detections.activations}
@@ -122,7 +124,7 @@ def draw(
         if label in activations:
             caption = "class probability " if index == 0 else ""
             _draw_probability(axes, f"{caption}{activations[label].score:.2f}")
-    _draw_time_axis(figure, _HEADER + row * max(len(shown), 1), detections.info.duration)
+    _draw_time_axis(figure, bottom, detections.info.duration)
     if strip:
         _draw_strip(figure, height - strip - _MARGIN, strip, thumbnails, detections.info.duration)
     return figure
@@ -201,8 +203,8 @@ def write_line(
 def _draw_header(figure: Figure, detections: Detections, left_out: int, known: str) -> None:
     width, total = figure.get_size_inches()
     left = _SIDE / width
-    found = len(detections.intervals)
-    facts = [f"{found} interval{'' if found == 1 else 's'}", describe_rule(detections.rule), detections.model, known]
+    found, model = len(detections.intervals), Path(detections.model).name
+    facts = [f"{found} interval{'' if found == 1 else 's'}", describe_rule(detections.rule), model, known]
     facts += [f"{left_out} more classes not shown"] if left_out else []
     write_line(figure, left, 1 - 0.40 / total, detections.video, 60, size=16, weight="bold")
     write_line(figure, left, 1 - 0.68 / total, " · ".join(filter(None, facts)), 100, size=11, muted=True)

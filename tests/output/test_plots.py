@@ -153,6 +153,19 @@ def test_a_model_that_leaves_a_class_out_has_no_curve_of_it(make, bumps):
     assert texts == ["wave", "class probability 0.90, -"]
 
 
+def test_known_intervals_stay_clear_of_the_time_axis(make):
+    truth = [Interval(1.0, 2.0, "side kick", 1.0)]
+    *_, row, axis = draw(make(), truth=truth).axes
+    assert axis.get_window_extent().y1 < row.transData.transform((0, -0.13))[1] - 4
+    assert draw(make(), truth=truth).get_figheight() > draw(make()).get_figheight()
+
+
+def test_a_model_is_named_without_its_folder(make):
+    texts = " ".join(text.get_text() for text in draw(replace(make(), model="/tmp/run/tennis.ckpt")).texts)
+    assert "tennis.ckpt" in texts
+    assert "/tmp" not in texts
+
+
 @pytest.mark.parametrize("kind", ["png", "svg", "pdf"])
 def test_the_dark_theme_reaches_the_file(make, tmp_path, kind):
     (light,), (dark,) = (write(make(), tmp_path / theme, [kind], theme=theme) for theme in ("light", "dark"))
