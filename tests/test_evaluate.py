@@ -10,7 +10,9 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import hasvideo.evaluate
 from hasvideo.commands import run
@@ -94,6 +96,16 @@ def test_picture(files, tmp_path, capsys, suffix):
         assert "v at tIoU 0.5, mAP 50.0" in text
         assert "w at tIoU 0.5, mAP 100.0" in text
         assert "b$x_1" in text
+
+
+def test_the_picture_can_be_dark(files, tmp_path):
+    pictures = []
+    for theme in ("light", "dark"):
+        target = tmp_path / f"{theme}.png"
+        assert command(files[0], "--ground-truth", files[1], "-f", "png", "-o", target, "--theme", theme) == 0
+        pictures.append(np.asarray(Image.open(target).convert("L")))
+    assert np.median(pictures[0]) > 250
+    assert np.median(pictures[1]) < 30
 
 
 def test_picture_goes_beside_by_default(files, tmp_path, monkeypatch, capsys):
