@@ -70,7 +70,7 @@ def _render(output: nbformat.NotebookNode, name: str, said: str, pictures: list[
 def _sentence(said: str) -> str:
     """The first sentence of a cell's last paragraph, without marks."""
     paragraph = " ".join(said.split("\n\n")[-1].split())
-    return re.sub(r"[`\[\]*]", "", re.split(r"(?<=[.:]) ", paragraph)[0]).rstrip(":")
+    return re.sub(r"[`\[\]*]", "", re.split(r"(?<=[^.]\.) ", paragraph)[0]).rstrip(":")
 
 
 if __name__ == "__main__":
