@@ -98,7 +98,8 @@ def find_files(arguments: Sequence[str], medium: Medium, recursive: bool = False
         except OSError as error:
             missing.append((argument, UsageError(f"cannot look at {argument}: {error.strerror}")))
         else:
-            paths |= {path.resolve(): path for path in found if path.resolve() not in paths}
+            for path in found:
+                paths.setdefault(path.resolve(), path)
             if found:
                 left_out += len(others)
             else:
@@ -166,11 +167,12 @@ def file_ids(paths: Iterable[Path]) -> dict[str, Path]:
         lambda p: "__".join(part for part in p.resolve().parts if part != p.anchor).strip("/\\"),
     ]
     for rule in rules:
-        counts = Counter(rule(p).casefold() for p in remaining)
+        called = [(rule(p), p) for p in remaining]
+        counts = Counter(name.casefold() for name, _ in called)
         taken = {name.casefold() for name in named}
-        clear = [p for p in remaining if counts[rule(p).casefold()] == 1 and rule(p).casefold() not in taken]
-        named |= {rule(p): p for p in clear}
-        remaining = [p for p in remaining if p not in clear]
+        clear = {name: p for name, p in called if counts[name.casefold()] == 1 and name.casefold() not in taken}
+        named |= clear
+        remaining = [p for name, p in called if name not in clear]
     for number, path in enumerate(remaining, start=2):
         named[f"{path.name}-{number}"] = path
     order = {path: name for name, path in named.items()}
