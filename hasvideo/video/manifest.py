@@ -71,6 +71,7 @@ class Manifest:
         self.folder = folder
         self._path = folder / MANIFEST
         self._records: dict[str, Record] = {}
+        self._failures: dict[str, Record] = {}  # apart, so that a failure among many records does not go through all
         self._read = 0  # bytes, whole lines
 
     def records(self) -> dict[str, Record]:
@@ -90,7 +91,7 @@ class Manifest:
         whole = lines[: lines.rfind(b"\n") + 1]
         self._read += len(whole)
         found = filter(None, map(Record.from_json, whole.splitlines()))
-        self._records |= {record.id: record for record in found}
+        self._note({record.id: record for record in found})
         return self._records
 
     def add(self, record: Record) -> None:
@@ -109,12 +110,21 @@ class Manifest:
         except OSError as error:
             raise HasvideoError(f"cannot write {self._path}: {error.strerror or error}") from error
 
+    def _note(self, records: dict[str, Record]) -> None:
+        self._records |= records
+        for record in records.values():
+            if record.error:
+                self._failures[record.id] = record
+            else:
+                self._failures.pop(record.id, None)
+
     def _lock(self) -> FileLock:
         (self.folder / LOCKS).mkdir(exist_ok=True)
         return FileLock(self.folder / LOCKS / f"{MANIFEST}.lock")
 
     def _list_failures(self) -> None:
-        failures = sorted((r.id, r.path, r.error) for r in self.records().values() if r.error)
+        self.records()
+        failures = sorted((r.id, r.path, r.error) for r in self._failures.values())
         if not failures:
             (self.folder / FAILED).unlink(missing_ok=True)
             return
