@@ -1,19 +1,27 @@
-"""The feature store: a folder of ``<video>.npy``, float16 or float32 ``(T, D)``, and one ``features.json``."""
+"""The feature store: a folder of ``<video>.npy``, float16 or float32 ``(T, D)``, and one ``features.json``.
+
+The arrays of many videos may be packed into shards instead (:mod:`hasvideo.video.shards`): no reader need know.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import io
 import json
+import math
 import os
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from hasvideo.errors import HasvideoError, UsageError
-from hasvideo.files import atomic_path, write_text
+from hasvideo.files import atomic_path, file_sha256, write_text
 from hasvideo.types import TimeGrid
+from hasvideo.video.shards import INDEX, Shards
 
 META = "features.json"
 DTYPES = ("float16", "float32")
@@ -75,7 +83,7 @@ class FeatureStore:
 
     Raises:
         UsageError: there is no such folder, or it holds no ``features.json``.
-        HasvideoError: its ``features.json`` is not one.
+        HasvideoError: its ``features.json`` is not one, or its index of shards is damaged.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -90,17 +98,19 @@ class FeatureStore:
         except (ValueError, KeyError, TypeError) as error:
             wanted = "extractor, weights_sha256, fps, window, stride, offset, dim, dtype"
             raise HasvideoError(f"{path} is not a feature description ({error!r}); it needs {wanted}") from error
+        self._shards = Shards(self.folder) if (self.folder / INDEX).is_file() else None
 
     @classmethod
     def create(cls, folder: Path, meta: FeatureMeta) -> FeatureStore:
         """Make the folder, or open it where it is already one of the same kind.
 
         Raises:
-            HasvideoError: it holds features of another kind, or cannot be written.
+            HasvideoError: it holds features of another kind, is packed, or cannot be written.
         """
         folder = Path(folder)
         if (folder / META).exists():
             store = cls(folder)
+            store._check_unpacked()
             if store.meta != meta:
                 raise HasvideoError(f"{folder} holds other features: {store.meta}, not {meta}; choose another folder")
             return store
@@ -113,14 +123,23 @@ class FeatureStore:
         return self.meta.grid
 
     def path(self, video: str) -> Path:
-        """File of a video's features."""
+        """File of a video's features: where they are packed, the shard they are in."""
+        if self._shards is not None and video in self._shards:
+            return self._shards.path(video)
         return self.folder / f"{video}{_SUFFIX}"
 
     def __contains__(self, video: str) -> bool:
-        return self.path(video).is_file()
+        return self.path(video).is_file() if self._shards is None else video in self._shards
+
+    def lacking(self, videos: Iterable[str]) -> list[str]:
+        """Those of the videos that have no features, in order; the folder is listed once, no file looked at."""
+        present = set(self.videos())
+        return [video for video in videos if video not in present]
 
     def videos(self) -> list[str]:
         """Ids of all videos, sorted."""
+        if self._shards is not None:
+            return self._shards.videos()
         with os.scandir(self.folder) as entries:
             names = [entry.name for entry in entries]
         return sorted(n[: -len(_SUFFIX)] for n in names if n.endswith(_SUFFIX) and not n.startswith(_TEMPORARY))
@@ -129,13 +148,15 @@ class FeatureStore:
         """Write the features ``(T, D)`` of a video in the folder's dtype, whole or not at all.
 
         Raises:
-            HasvideoError: wrong shape, numbers not finite in the folder's dtype, or the file cannot be written.
+            HasvideoError: wrong shape, numbers not finite in the folder's dtype, a packed folder, or the file cannot be
+                written.
         """
+        self._check_unpacked()
         path = self.path(video)
         with np.errstate(over="ignore"):
             array = np.ascontiguousarray(features, dtype=self.meta.dtype)
-        self._check_shape(path, array)
-        _check_finite(path, array)
+        self._check(video, array.shape, array.dtype)
+        _check_finite(str(path), array)
         with atomic_path(path) as temporary:
             np.save(temporary, array)
 
@@ -151,17 +172,44 @@ class FeatureStore:
         """
         path = self.path(video)
         try:
-            array = np.load(path, mmap_mode="r" if mmap else None)
-        except FileNotFoundError:
-            raise HasvideoError(f"no features of video {video!r}: {path} does not exist") from None
+            array = (
+                np.load(path, mmap_mode="r" if mmap else None) if not self._shards else self._shards.load(video, mmap)
+            )
+        except (FileNotFoundError, KeyError):
+            raise self._no_features(video) from None
         except (OSError, ValueError, EOFError) as error:
             raise HasvideoError(f"{path} is not a readable .npy array: {error}") from error
-        if array.dtype.name not in DTYPES:
-            raise HasvideoError(f"{path} holds {array.dtype}; accepted: {', '.join(DTYPES)}")
-        self._check_shape(path, array)
+        self._check(video, array.shape, array.dtype)
         if not mmap:
-            _check_finite(path, array)
+            _check_finite(self._place(video), array)
         return array
+
+    def describe(self, video: str) -> tuple[tuple[int, ...], str]:
+        """Shape and dtype of a video's features, of which only the header is read.
+
+        Raises:
+            HasvideoError: the video has no features, or its file is cut off or not what ``features.json`` promises.
+        """
+        try:
+            shape, dtype = _npy_header(self.path(video)) if not self._shards else self._shards.extent(video)[1::-1]
+        except (FileNotFoundError, KeyError):
+            raise self._no_features(video) from None
+        except (OSError, ValueError, EOFError) as error:
+            raise HasvideoError(f"{self.path(video)} is not a readable .npy array: {error}") from error
+        self._check(video, shape, dtype)
+        return shape, dtype.name
+
+    def sha256(self, video: str) -> str:
+        """Hash of a video's ``.npy``; where it is packed, of that which it was packed from.
+
+        Raises:
+            HasvideoError: the video has no features, or they are damaged.
+        """
+        if not self._shards:
+            return file_sha256(self.path(video))
+        file = io.BytesIO()
+        np.save(file, self.load(video))
+        return hashlib.sha256(file.getbuffer()).hexdigest()
 
     def require(self, extractor: str, weights_sha256: str, grid: TimeGrid, dim: int) -> None:
         """Make sure that the features are what a model was trained on; an unknown (empty) hash matches any.
@@ -177,9 +225,24 @@ class FeatureStore:
             if found != wanted:
                 raise HasvideoError(f"{file}: {name} is {found}, the model was trained on {wanted}")
 
-    def _check_shape(self, path: Path, array: np.ndarray) -> None:
-        if array.ndim != 2 or array.shape[1] != self.meta.dim or not len(array):
-            raise HasvideoError(f"{path} has shape {array.shape}; {META} promises (T, {self.meta.dim}) with T >= 1")
+    def _place(self, video: str) -> str:
+        return f"{self.path(video)}: video {video!r}" if self._shards else str(self.path(video))
+
+    def _no_features(self, video: str) -> HasvideoError:
+        where = f"{self.folder / INDEX} does not name it" if self._shards else f"{self.path(video)} does not exist"
+        return HasvideoError(f"no features of video {video!r}: {where}")
+
+    def _check_unpacked(self) -> None:
+        if self._shards:
+            raise HasvideoError(f"{self.folder} is packed, nothing can be added to it: first hasvideo pack --unpack")
+
+    def _check(self, video: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
+        if dtype.name not in DTYPES:
+            raise HasvideoError(f"{self._place(video)} holds {dtype}; accepted: {', '.join(DTYPES)}")
+        if len(shape) != 2 or shape[1] != self.meta.dim or shape[0] < 1:
+            raise HasvideoError(
+                f"{self._place(video)} has shape {shape}; {META} promises (T, {self.meta.dim}) with T >= 1"
+            )
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -190,6 +253,19 @@ def remove_leftovers(folder: Path) -> None:
                 path.unlink()
 
 
-def _check_finite(path: Path, array: np.ndarray) -> None:
+def _npy_header(path: Path) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and dtype of an array in a file that holds all of it."""
+    with path.open("rb") as file:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(file)
+        expected = file.tell() + math.prod(shape) * dtype.itemsize
+        size = os.fstat(file.fileno()).st_size
+        if size < expected:
+            raise ValueError(f"{size} bytes of {expected}")
+    return shape, dtype
+
+
+def _check_finite(place: str, array: np.ndarray) -> None:
     if not np.isfinite(array).all():
-        raise HasvideoError(f"{path} has numbers that are not finite in {array.dtype}")
+        raise HasvideoError(f"{place} has numbers that are not finite in {array.dtype}")

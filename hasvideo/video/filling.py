@@ -6,6 +6,7 @@ folder, fill it together. The system frees the lock of a process that dies, so n
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 import warnings
@@ -152,17 +153,16 @@ def find_flaw(store: FeatureStore, record: Record | None, video: str, path: Path
     """What is wrong with a video's features: None if nothing, empty if there are none yet."""
     if record is None or record.error or video not in store:
         return ""
-    if path.exists() and (path.stat().st_size != record.size or is_outdated(store, video, path)):
-        return f"{path} changed after its features were made"
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        if path.stat().st_size != record.size or is_outdated(store, video, path):
+            return f"{path} changed after its features were made"
     try:
-        array = store.load(video, mmap=True)
+        shape, dtype = store.describe(video)
     except HasvideoError as error:
         return str(error)
-    if (array.shape, array.dtype.name) != (record.shape, record.dtype):
-        return (
-            f"{store.path(video)} holds {array.dtype} {array.shape}, not {record.dtype} {record.shape} as was written"
-        )
-    if verify and file_sha256(store.path(video)) != record.sha256:
+    if (shape, dtype) != (record.shape, record.dtype):
+        return f"{store.path(video)} holds {dtype} {shape}, not {record.dtype} {record.shape} as was written"
+    if verify and store.sha256(video) != record.sha256:
         return f"{store.path(video)} has another hash than when it was written"
     return None
 
