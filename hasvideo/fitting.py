@@ -42,7 +42,7 @@ def fit(
     """Train a localizer on video-level labels.
 
     Args:
-        features: raw, ``(T, D)`` of each video, float16 or float32, in memory or mapped.
+        features: raw, ``(T, D)`` of each video, float16 or float32, in memory or on disk (see ``load_features``).
         labels: classes of each video.
         meta: what the features are; it travels with the model.
         recipe: network, hiding, optimizer and how the CAM is read.

@@ -68,6 +68,7 @@ def train(
     init: str | None = None,
     classes: Mapping[str, str] | None = None,
     recursive: bool = False,
+    mmap: bool = False,
     resume: bool = False,
     extraction: Extraction | None = None,
     progress: bool = True,
@@ -88,6 +89,7 @@ def train(
         init: ``kinetics400``, or a checkpoint without layers, to start from where there are few videos.
         classes: with ``init``: its class for each of your labels that it knows by another name.
         recursive: with ``labels``: also look into the folders of a folder.
+        mmap: leave the features on disk instead of reading them into memory.
         resume: go on from where a training to the same output was cut off.
         extraction: extractor, decoder, engine, device and weights.
         progress: show bars on standard error.
@@ -113,11 +115,12 @@ def train(
     store, skipped = _features(labelled, folder, extraction, progress)
     labelled = _without(skipped, labelled, background)
     device = "cpu" if extraction.device == "cpu" else "auto"
-    trainer = _Trainer(store, labelled, recipe or OWN_VIDEOS, background, output, resume, progress, device)
+    trainer = _Trainer(store, labelled, recipe or OWN_VIDEOS, background, output, mmap, resume, progress, device)
     if start is not None:
         trainer = trainer.starting_from(start)
     held_out = hold_out(labelled, holdout, trainer.recipe.training.seed)
-    first, accuracy = trainer.fit([name for name in labelled if name not in held_out], held_out)
+    tested = set(held_out)
+    first, accuracy = trainer.fit([name for name in labelled if name not in tested], held_out)
     model, _ = trainer.fit(list(labelled), []) if held_out else (first, None)
     save_model(model, output)
     evaluation = None if truth is None else _evaluate(first, store, truth, held_out or list(labelled))
@@ -147,7 +150,7 @@ def render(report: TrainReport, weights: Path | None = None) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
     options = _parser().parse_args(argv)
-    names = ("labels", "features", "annotations", "holdout", "background", "init", "recursive", "resume")
+    names = ("labels", "features", "annotations", "holdout", "background", "init", "recursive", "mmap", "resume")
     report = train(
         options.videos,
         options.output,
@@ -174,6 +177,7 @@ def _parser() -> CommandParser:
     add("--init", type=str | None, default=None, help="start from kinetics400, for few videos")
     add("--classes", type=str | None, default=None, help='with --init: "label=its class,...", as "hug=hugging"')
     add("--recursive", action="store_true", help="with --labels: look into the folders of folders")
+    add("--mmap", action="store_true", help="leave the features on disk instead of reading them into memory")
     add("--resume", action="store_true", help="go on from where a training to the same output was cut off")
     add("--extractor", default="i3d", help="what makes features of frames")
     add("--weights", type=Path | None, default=None, help="file of the extractor's weights, instead of its own")
@@ -201,6 +205,7 @@ class _Trainer:
     recipe: Recipe
     background: str
     output: Path
+    mmap: bool
     resume: bool
     progress: bool
     device: str
@@ -222,9 +227,10 @@ class _Trainer:
             return [self.videos[name].labels for name in names]
 
         classes = list(_counts(self.videos))
-        held_out = FeatureVideos(load_features(self.store, tested), labels(tested), classes) if tested else None
+        validation = load_features(self.store, tested, self.mmap)
+        held_out = FeatureVideos(validation, labels(tested), classes) if tested else None
         model, history = fit(
-            load_features(self.store, chosen),
+            load_features(self.store, chosen, self.mmap),
             labels(chosen),
             self.store.meta,
             self.recipe,
@@ -266,7 +272,8 @@ def _features(
     if (folder / META).exists():
         store = FeatureStore(folder)
         how = replace(how, dtype=store.meta.dtype)
-        missing = [name for name, video in videos.items() if name not in store or _is_newer(video.path, store, name)]
+        absent = set(store.lacking(videos))
+        missing = [name for name, video in videos.items() if name in absent or _is_newer(video.path, store, name)]
     lost = [name for name in missing if videos[name].path is None]
     if lost:
         raise UsageError(f"{folder} has no features of {', '.join(lost[:5])}: give the videos too")
@@ -332,7 +339,7 @@ def _evaluate(model: Model, store: FeatureStore, truth: Annotations, names: Sequ
     if strange:
         warnings.warn(f"{truth.source} has classes that no label has: {', '.join(strange)}", stacklevel=3)
     durations = {name: video.duration for name, video in scored.videos.items()}
-    found = detect(model, {name: store.load(name) for name in scored.videos}, durations)
+    found = [d for name in scored.videos for d in detect(model, {name: store.load(name)}, durations)]
     return match(found, scored, "activitynet", TIOU).summary()
 
 

@@ -176,9 +176,10 @@ class _Data:
     """Videos to train on, with labels, and to test on, with all that is known of them."""
 
     meta: FeatureMeta
-    train_features: list[np.ndarray]
+    train_features: Sequence[np.ndarray]
     train_labels: list[list[str]]
-    test_features: dict[str, np.ndarray]
+    test_videos: list[str]
+    test_features: Sequence[np.ndarray]
     test: Annotations
 
 
@@ -192,16 +193,17 @@ def _load(features: Path, annotations: Path, train_subset: str, test_subset: str
     labels = {name: video.labels for name, video in train.videos.items() if video.labels}
     if not labels:
         raise UsageError(f"{annotations}: no video of subset {train_subset!r} has a label to train on")
-    present = [name for name in test.videos if name in store]
-    lacking = [name for name in test.videos if name not in store]
+    lacking = store.lacking(test.videos)
+    absent = set(lacking)
+    present = [name for name in test.videos if name not in absent]
     if lacking:
         warnings.warn(
             f"{features} lacks {len(lacking)} of {len(test.videos)} test videos, whose actions count as missed: "
             f"{', '.join(lacking[:5])}{', ...' if len(lacking) > 5 else ''}",
             stacklevel=3,
         )
-    tested = dict(zip(present, load_features(store, present, mmap), strict=True))
-    return _Data(store.meta, load_features(store, list(labels), mmap), list(labels.values()), tested, test)
+    trained, tested = load_features(store, list(labels), mmap), load_features(store, present, mmap)
+    return _Data(store.meta, trained, list(labels.values()), present, tested, test)
 
 
 def _run(data: _Data, recipe: Recipe, folder: Path, options: Mapping[str, Any]) -> dict[str, Matches]:
@@ -214,7 +216,8 @@ def _run(data: _Data, recipe: Recipe, folder: Path, options: Mapping[str, Any]) 
     path = folder / "model.ckpt"
     model, _ = fit(data.train_features, data.train_labels, data.meta, recipe, name=str(path), folder=folder, **options)
     durations = {name: video.duration for name, video in data.test.videos.items()}
-    detections = detect(model, data.test_features, durations)
+    tested = zip(data.test_videos, data.test_features, strict=True)
+    detections = [found for video, array in tested for found in detect(model, {video: array}, durations)]
     if is_main_process():
         save_model(model, path)
         write_results_json(detections, folder / "detections.json")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -33,7 +33,7 @@ class FeatureVideos(Dataset[VideoSample]):
     """Feature sequences with labels.
 
     Args:
-        features: ``(T, D)`` of each video, float16 or float32, in memory or mapped from disk; converted when asked for.
+        features: ``(T, D)`` of each video, float16 or float32, in memory or on disk; converted when asked for.
         labels: classes of each video.
         classes: all class names, in the order of the network's outputs.
 
@@ -80,17 +80,39 @@ def multi_hot(labels: Sequence[Iterable[str]], classes: Sequence[str]) -> Tensor
     return targets
 
 
-def load_features(store: FeatureStore, videos: Sequence[str], mmap: bool = False) -> list[np.ndarray]:
-    """Features of the videos, in memory as they are on disk (float16 halves it), or mapped.
+class StoredFeatures(Sequence[np.ndarray]):
+    """Features of videos, ``(T, D)`` each, that stay on disk: one is read whenever it is asked for.
+
+    No file is left open or mapped, since of 100 000 videos the system would not allow it.
+
+    Args:
+        store: feature folder.
+        videos: ids.
+    """
+
+    def __init__(self, store: FeatureStore, videos: Sequence[str]) -> None:
+        self.store, self.videos = store, videos
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return StoredFeatures(self.store, self.videos[index])
+        return self.store.load(self.videos[index])
+
+
+def load_features(store: FeatureStore, videos: Sequence[str], mmap: bool = False) -> Sequence[np.ndarray]:
+    """Features of the videos, in memory as they are on disk (float16 halves it), or left there until they are used.
 
     Raises:
-        HasvideoError: a video has none, or its file is damaged.
+        HasvideoError: a video has none, or its file is damaged; of those left on disk that shows when they are read.
     """
-    missing = [video for video in videos if video not in store]
+    missing = store.lacking(videos)
     if missing:
         shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
         raise HasvideoError(f"{store.folder} has no features of {len(missing)} of {len(videos)} videos: {shown}")
-    return [store.load(video, mmap) for video in videos]
+    return StoredFeatures(store, videos) if mmap else [store.load(video) for video in videos]
 
 
 def feature_statistics(features: Iterable[np.ndarray]) -> tuple[Tensor, Tensor]:
