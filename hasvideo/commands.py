@@ -21,6 +21,7 @@ COMMANDS = {
     "evaluate": "score detections against ground truth (mAP at tIoU)",
     "evaluate_images": "score boxes or CAMs of images against ground truth (GT-known, Top-1 Loc, MaxBoxAcc)",
     "extract": "make features of many videos, once, by any number of processes",
+    "pack": "pack features of many videos into a few large files, or unpack them",
     "train": "train on your own videos with video-level labels",
     "train_thumos": "train and test on THUMOS 2014, as in the paper",
     "train_imagenet": "train and test on ImageNet, as in the paper",

@@ -18,6 +18,7 @@ from hasvideo.files import file_sha256
 from hasvideo.fitting import head_for
 from hasvideo.localize import main as localize_main
 from hasvideo.model import load_checkpoint
+from hasvideo.pack import pack
 from hasvideo.recipe import OWN_VIDEOS, HidingConfig, TemporalConfig, TrainingConfig
 from hasvideo.train import main, train
 from hasvideo.types import IntervalRule
@@ -161,6 +162,19 @@ def test_ready_features_need_no_videos(flat, tmp_path, loads):
     labels.write_text(labels.read_text() + "absent,red\n")
     with pytest.raises(UsageError, match="has no features of absent: give the videos too"):
         train([], tmp_path / "b.ckpt", labels=labels, features=tmp_path / "f", recipe=RECIPE, progress=False)
+
+
+def test_features_left_on_disk_or_packed_give_the_same_model(flat, tmp_path, loads):
+    videos, labels = flat
+    options = {"labels": labels, "recipe": RECIPE, "progress": False}
+    one = train(videos, tmp_path / "one.ckpt", features=tmp_path / "f", **options)
+    packed = pack(tmp_path / "f", tmp_path / "packed", shard_size="100", progress=False)
+    assert packed.shards > 3
+    loads.clear()
+    two = train(videos, tmp_path / "two.ckpt", features=tmp_path / "packed", mmap=True, **options)
+    assert not loads
+    for ours, theirs in zip(two.model.network.parameters(), one.model.network.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
 
 
 def test_features_of_another_kind_are_not_mixed(folders, tmp_path):

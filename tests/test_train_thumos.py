@@ -13,6 +13,7 @@ import yaml
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.metrics.detection import mean_average_precision
 from hasvideo.model import load_checkpoint
+from hasvideo.pack import pack
 from hasvideo.recipe import HidingConfig, Recipe, TemporalConfig, TrainingConfig
 from hasvideo.train_thumos import main, render, train_thumos
 from hasvideo.types import IntervalRule, TimeGrid
@@ -99,8 +100,14 @@ def test_compare_runs_both_on_the_same_seeds(data, tmp_path):
     assert "hide_and_seek - full, thumos14" in text
 
 
-def test_mapped_features_give_the_same_result(data, tmp_path):
-    assert run(data, tmp_path / "a")["methods"] == run(data, tmp_path / "b", mmap=True)["methods"]
+def test_features_on_disk_or_packed_give_the_same_result(data, tmp_path):
+    in_memory = run(data, tmp_path / "a")
+    assert run(data, tmp_path / "b", mmap=True)["methods"] == in_memory["methods"]
+    packed = pack(data / "features", tmp_path / "packed", shard_size="2kB", progress=False)
+    assert packed.shards > 3
+    for mmap in (False, True):
+        report = train_thumos(packed.store.folder, data / "annotations.json", tmp_path / f"c{mmap}", RECIPE, mmap=mmap)
+        assert report["methods"] == in_memory["methods"]
 
 
 def test_resume_of_a_finished_run_repeats_its_result_without_training(data, tmp_path):

@@ -105,12 +105,11 @@ class FeatureStore:
         """Make the folder, or open it where it is already one of the same kind.
 
         Raises:
-            HasvideoError: it holds features of another kind, is packed, or cannot be written.
+            HasvideoError: it holds features of another kind, or cannot be written.
         """
         folder = Path(folder)
         if (folder / META).exists():
             store = cls(folder)
-            store._check_unpacked()
             if store.meta != meta:
                 raise HasvideoError(f"{folder} holds other features: {store.meta}, not {meta}; choose another folder")
             return store
@@ -151,7 +150,7 @@ class FeatureStore:
             HasvideoError: wrong shape, numbers not finite in the folder's dtype, a packed folder, or the file cannot be
                 written.
         """
-        self._check_unpacked()
+        self.require_unpacked()
         path = self.path(video)
         with np.errstate(over="ignore"):
             array = np.ascontiguousarray(features, dtype=self.meta.dtype)
@@ -211,6 +210,15 @@ class FeatureStore:
         np.save(file, self.load(video))
         return hashlib.sha256(file.getbuffer()).hexdigest()
 
+    def require_unpacked(self) -> None:
+        """Make sure that features can be added.
+
+        Raises:
+            HasvideoError: they are packed.
+        """
+        if self._shards:
+            raise HasvideoError(f"{self.folder} is packed, nothing can be added to it: first hasvideo pack --unpack")
+
     def require(self, extractor: str, weights_sha256: str, grid: TimeGrid, dim: int) -> None:
         """Make sure that the features are what a model was trained on; an unknown (empty) hash matches any.
 
@@ -231,10 +239,6 @@ class FeatureStore:
     def _no_features(self, video: str) -> HasvideoError:
         where = f"{self.folder / INDEX} does not name it" if self._shards else f"{self.path(video)} does not exist"
         return HasvideoError(f"no features of video {video!r}: {where}")
-
-    def _check_unpacked(self) -> None:
-        if self._shards:
-            raise HasvideoError(f"{self.folder} is packed, nothing can be added to it: first hasvideo pack --unpack")
 
     def _check(self, video: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
         if dtype.name not in DTYPES:

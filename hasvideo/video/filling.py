@@ -146,6 +146,8 @@ def _unfinished(folder: Path, videos: Mapping[str, Path], verify: bool) -> list[
             warnings.warn(f"made anew: {flaw}", stacklevel=4)
         if flaw is not None:
             todo.append(Task(video, path, verify))
+    if todo:
+        store.require_unpacked()
     return todo
 
 

@@ -40,9 +40,9 @@ class Extent(NamedTuple):
         return math.prod(map(int, self.shape))
 
     @property
-    def nbytes(self) -> int:
-        """How many bytes."""
-        return self.size * self.dtype.itemsize
+    def end(self) -> int:
+        """The first byte after it."""
+        return self.start + self.size * self.dtype.itemsize
 
 
 class Shards:
@@ -134,7 +134,7 @@ def read_header(path: Path) -> dict[str, Extent]:
         raise HasvideoError(f"cannot read {path}: {error.strerror or error}") from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise HasvideoError(f"{path} is no safetensors file: {error!r}") from error
-    end = max((e.start + e.nbytes for e in extents.values()), default=8 + length)
+    end = max((e.end for e in extents.values()), default=8 + length)
     if size != end:
         raise HasvideoError(f"{path} has {size} bytes where its header says {end}: it is damaged, copy or pack it anew")
     return extents
@@ -172,8 +172,18 @@ def holds(path: Path, arrays: Mapping[str, Kind]) -> bool:
     return {video: (e.shape, e.dtype.name) for video, e in found.items()} == dict(arrays)
 
 
+def nbytes(kind: Kind) -> int:
+    """How many bytes such an array has."""
+    shape, dtype = kind
+    return math.prod(shape) * np.dtype(dtype).itemsize
+
+
 def write_index(folder: Path, shard_of: Mapping[str, str], size: int) -> None:
-    """Write the index: ``weight_map`` has the shard of each video, ``total_size`` the arrays' bytes."""
+    """Write the index: ``weight_map`` has the shard of each video, ``total_size`` the bytes of all arrays.
+
+    Raises:
+        HasvideoError: it cannot be written.
+    """
     fields = {"metadata": {"total_size": size}, "weight_map": shard_of}
     write_text(folder / INDEX, json.dumps(fields, ensure_ascii=False, indent=0) + "\n")
 
@@ -205,7 +215,7 @@ def _extent(path: Path, video: str, entry: dict[str, Any], data: int) -> Extent:
     if entry["dtype"] not in _DTYPES:
         raise HasvideoError(f"{path}: video {video!r} holds {entry['dtype']}; accepted: float16 (F16), float32 (F32)")
     extent = Extent(_DTYPES[entry["dtype"]], tuple(entry["shape"]), data + entry["data_offsets"][0])
-    if extent.start < data or extent.start + extent.nbytes != data + entry["data_offsets"][1]:
+    if extent.start < data or extent.end != data + entry["data_offsets"][1]:
         raise ValueError(f"{video!r} has {entry}")
     return extent
 
@@ -218,8 +228,8 @@ def _order(arrays: Mapping[str, Kind]) -> list[str]:
 def _header(arrays: Mapping[str, Kind]) -> bytes:
     entries, end = {}, 0
     for video in _order(arrays):
-        shape, dtype = arrays[video]
-        start, end = end, end + math.prod(shape) * np.dtype(dtype).itemsize
+        (shape, dtype), start = arrays[video], end
+        end = start + nbytes(arrays[video])
         entries[video] = {"dtype": _NAMES[dtype], "shape": shape, "data_offsets": (start, end)}
     text = json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode()
     return text + b" " * (-len(text) % 8)

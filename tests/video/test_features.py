@@ -1,4 +1,9 @@
+import builtins
+import io
 import json
+import os
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -50,6 +55,38 @@ def test_videos_are_the_finished_arrays(store):
     assert store.videos() == ["a.mp4", "b", "c"]
     assert "b" in store
     assert "d" not in store
+
+
+def test_shape_and_type_come_from_the_header(store):
+    """Of an array of 40 GB, all a hole in its file."""
+    store.save("v", features())
+    assert store.describe("v") == ((5, 4), "float16")
+    with store.path("v").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f2", "fortran_order": False, "shape": (5 * 10**9, 4)})
+        file.truncate(file.tell() + 5 * 10**9 * 8)
+    assert store.describe("v") == ((5 * 10**9, 4), "float16")
+    with store.path("v").open("r+b") as file:
+        file.truncate(10**9)
+    with pytest.raises(HasvideoError, match=r"v\.npy is not a readable \.npy array: 1000000000 bytes of"):
+        store.describe("v")
+    store.path("v").write_text("hello")
+    with pytest.raises(HasvideoError, match=r"v\.npy is not a readable"):
+        store.describe("v")
+    with pytest.raises(HasvideoError, match="no features of video 'x'"):
+        store.describe("x")
+
+
+@pytest.mark.slow
+def test_of_100_000_videos_no_file_is_looked_at_to_list_them(store, monkeypatch):
+    names = [f"video_{number:06}" for number in range(100_000)]
+    for name in names:
+        store.path(name).touch()
+    for module, call in ((os, "stat"), (os, "open"), (builtins, "open"), (io, "open"), (Path, "stat")):
+        monkeypatch.setattr(module, call, None)
+    began = time.process_time()
+    assert store.videos() == names
+    assert store.lacking([*names, "x"]) == ["x"]
+    assert time.process_time() - began < 2
 
 
 def test_create_opens_the_same_kind_and_refuses_another(store):

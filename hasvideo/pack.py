@@ -1,0 +1,231 @@
+"""Pack feature folders into a few large files, or unpack them: ``python -m hasvideo.pack FEATURES -o PACKED``.
+
+File systems of clusters serve a few large files well and 100 000 small ones badly. Whatever reads features reads packed
+ones too; only adding to them takes unpacking.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hasvideo.commands import CallableModule, CommandParser, run
+from hasvideo.errors import HasvideoError, UsageError
+
+if TYPE_CHECKING:
+    from hasvideo.video.features import FeatureStore
+    from hasvideo.video.manifest import Record
+    from hasvideo.video.shards import Kind
+
+_UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_MOST = 100_000  # videos in a shard: readers of safetensors refuse headers of more than 100 MB
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What came of packing or unpacking.
+
+    Attributes:
+        store: the new folder.
+        videos: how many it was to take.
+        kept: how many of them were there already, from a run that was cut off.
+        shards: how many files hold them; 0 where they were unpacked.
+    """
+
+    store: FeatureStore
+    videos: int
+    kept: int
+    shards: int = 0
+
+
+def pack(
+    features: str | Path | Sequence[str | Path],
+    output: str | Path,
+    *,
+    shard_size: str = "2GB",
+    unpack: bool = False,
+    progress: bool = True,
+) -> Packed:
+    """Bring the features of one or several folders into shards, or back into a file a video.
+
+    Run it again after whatever ended it: shards that are finished stay. The new folder can be opened once all is in it.
+
+    Args:
+        features: folders of the same kind, packed or not, such as each machine's part.
+        output: folder to make; with ``unpack`` also one to add to, whose own features stay.
+        shard_size: bytes, or with kB, MB, GB or TB (powers of 1000), up to which a shard is filled. One video's
+            features are never divided.
+        unpack: write a ``.npy`` a video.
+        progress: show a bar on standard error.
+
+    Raises:
+        UsageError: no such folder, no features, a video in two folders, a wrong size, or the output is there already.
+        HasvideoError: the folders differ in kind, features are damaged, or the output cannot be written.
+    """
+    from hasvideo.video.features import FeatureStore
+
+    size, output = _parse_size(shard_size), Path(output)
+    given = [features] if isinstance(features, str | Path) else features
+    stores = [FeatureStore(Path(folder)) for folder in given]
+    sources = _sources(stores)
+    if unpack:
+        return _unpack(stores, sources, output, progress)
+    return _pack(stores, sources, output, size, progress)
+
+
+def render(packed: Packed) -> str:
+    """What came of it, as plain text."""
+    shards = f" in {packed.shards} shards" if packed.shards else ""
+    kept = f", {packed.kept} of which were there" if packed.kept else ""
+    return f"{packed.store.folder}: features of {packed.videos} videos{shards}{kept}\n"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command."""
+    options = _parser().parse_args(argv)
+    if not options.features:
+        raise UsageError("no feature folder given")
+    names = ("shard_size", "unpack")
+    packed = pack(
+        options.features, options.output, progress=not options.quiet, **{name: options[name] for name in names}
+    )
+    sys.stdout.write(render(packed))
+
+
+def _parser() -> CommandParser:
+    parser = CommandParser("pack", "Pack feature folders into a few large safetensors files, or unpack them.")
+    add = parser.add_argument
+    add("features", nargs="*", help="feature folders of the same kind")
+    add("-o", "--output", required=True, help="folder to make")
+    add("--shard-size", default="2GB", help="fill a file up to this: bytes, or with kB, MB, GB, TB")
+    add("--unpack", action="store_true", help="write a .npy a video instead, for extract to add to")
+    add("--quiet", action="store_true", help="no progress on standard error")
+    return parser
+
+
+def _parse_size(text: str) -> int:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]b)?", text.strip(), re.IGNORECASE)
+    size = int(float(found[1]) * _UNITS[(found[2] or "").upper()]) if found else 0
+    if size < 1:
+        raise UsageError(f"shard size is a number of bytes, or one with kB, MB, GB or TB, such as 2GB; got {text!r}")
+    return size
+
+
+def _sources(stores: Sequence[FeatureStore]) -> dict[str, FeatureStore]:
+    """Which folder has the features of each video, the videos sorted."""
+    sources: dict[str, FeatureStore] = {}
+    for store in stores:
+        if store.meta != stores[0].meta:
+            raise HasvideoError(
+                f"{store.folder} holds other features than {stores[0].folder}: {store.meta}, not {stores[0].meta}"
+            )
+        for video in store.videos():
+            other = sources.setdefault(video, store)
+            if other is not store:
+                raise UsageError(f"video {video!r} is in {other.folder} and in {store.folder}")
+    if not sources:
+        raise UsageError(f"no features in {', '.join(str(store.folder) for store in stores)}")
+    return dict(sorted(sources.items()))
+
+
+def _pack(
+    stores: Sequence[FeatureStore], sources: Mapping[str, FeatureStore], output: Path, size: int, progress: bool
+) -> Packed:
+    from tqdm import tqdm
+
+    from hasvideo.files import write_text
+    from hasvideo.video.features import META, FeatureStore
+    from hasvideo.video.shards import nbytes, write_index, write_shard
+
+    if (output / META).exists():
+        raise UsageError(f"{output} is a feature folder already; choose another")
+    shard_of: dict[str, str] = {}
+    shards: list[str] = []
+    kept = total = 0
+    with tqdm(total=len(sources), unit="video", file=sys.stderr, disable=not progress, leave=False) as bar:
+        for kinds in _divide(sources, size):
+            path = output / f"shard-{len(shards):05d}.safetensors"
+            shards.append(path.name)
+            if _is_current(path, kinds, sources):
+                kept += len(kinds)
+            else:
+                write_shard(path, kinds, lambda video: sources[video].load(video))
+            shard_of |= dict.fromkeys(kinds, path.name)
+            total += sum(map(nbytes, kinds.values()))
+            bar.update(len(kinds))
+    write_index(output, shard_of, total)
+    _carry_records(stores, sources, output, {})
+    write_text(output / META, stores[0].meta.to_json())  # last: it makes the folder one that can be opened
+    return Packed(FeatureStore(output), len(sources), kept, len(shards))
+
+
+def _divide(sources: Mapping[str, FeatureStore], size: int) -> Iterator[dict[str, Kind]]:
+    """The videos of each shard in turn."""
+    from hasvideo.video.shards import nbytes
+
+    shard: dict[str, Kind] = {}
+    filled = 0
+    for video, store in sources.items():
+        kind = store.describe(video)
+        if shard and (filled + nbytes(kind) > size or len(shard) == _MOST):
+            yield shard
+            shard, filled = {}, 0
+        shard[video] = kind
+        filled += nbytes(kind)
+    yield shard
+
+
+def _is_current(path: Path, kinds: Mapping[str, Kind], sources: Mapping[str, FeatureStore]) -> bool:
+    """Whether a shard is finished, and none of the features in it was changed since."""
+    from hasvideo.video.shards import holds
+
+    if not path.exists() or not holds(path, kinds):
+        return False
+    written = path.stat().st_mtime
+    return all(sources[video].path(video).stat().st_mtime <= written for video in kinds)
+
+
+def _unpack(
+    stores: Sequence[FeatureStore], sources: Mapping[str, FeatureStore], output: Path, progress: bool
+) -> Packed:
+    import numpy as np
+    from tqdm import tqdm
+
+    from hasvideo.files import atomic_path
+    from hasvideo.video.features import FeatureStore
+    from hasvideo.video.manifest import Manifest
+
+    store = FeatureStore.create(output, stores[0].meta)
+    todo = store.lacking(sources)
+    for video in tqdm(todo, unit="video", file=sys.stderr, disable=not progress, leave=False):
+        with atomic_path(store.path(video)) as temporary:  # not save(), which would convert odd ones of another dtype
+            np.save(temporary, sources[video].load(video))
+    _carry_records(stores, sources, output, Manifest(output).records())
+    return Packed(store, len(sources), len(sources) - len(todo))
+
+
+def _carry_records(
+    stores: Sequence[FeatureStore], sources: Mapping[str, FeatureStore], output: Path, present: Mapping[str, Record]
+) -> None:
+    """Take along what the folders' manifests say, so that extract knows unpacked features for finished ones."""
+    from hasvideo.files import write_text
+    from hasvideo.video.manifest import MANIFEST, Manifest
+
+    records = {
+        video: record
+        for store in stores
+        for video, record in Manifest(store.folder).records().items()
+        if sources.get(video) is store and not record.error
+    } | dict(present)
+    if records:
+        write_text(output / MANIFEST, "".join(f"{record.to_json()}\n" for record in records.values()))
+
+
+sys.modules[__name__].__class__ = CallableModule
+
+if __name__ == "__main__":
+    run(main)
