@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,13 @@ def test_a_pattern_takes_what_may_be_meant(both):
 
 def test_an_animation_may_pass_for_a_video(both):
     assert list(find_files([str(both / "d.gif")], VIDEO).files) == ["d"]
+
+
+def test_the_time_that_ids_take_grows_with_their_number_only():
+    paths = [Path(f"videos/{folder}/video_{number}.mp4") for number in range(10_000) for folder in "ab"]
+    began = time.process_time()
+    assert len(file_ids(paths)) == 20_000
+    assert time.process_time() - began < 5  # a comparison of each with each takes minutes
 
 
 def test_ids_of_equal_names_take_their_folders_along():

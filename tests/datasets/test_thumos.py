@@ -1,4 +1,5 @@
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -55,3 +56,18 @@ def test_loading_from_a_store(tmp_path):
             np.testing.assert_array_equal(ours, theirs)
     with pytest.raises(HasvideoError, match="no features of 2 of 3 videos: x, y"):
         load_features(store, ["x", "a", "y"])
+
+
+def test_features_on_disk_leave_no_file_open_or_mapped(tmp_path):
+    """A process may have 1024 files open on most systems, and a mapped one counts."""
+    store = FeatureStore.create(tmp_path, FeatureMeta("i3d", "", TimeGrid(25, 16, 8), 5))
+    store.save("v", arrays()[0])
+    before = psutil.Process().num_fds()
+    features = load_features(store, ["v"] * 50, mmap=True)
+    videos = FeatureVideos(features, [["a"]] * 50, ["a"])
+    kept = [*features, *features[10:12], *(videos[i].features for i in range(50))]
+    assert len(kept) == 102
+    assert psutil.Process().num_fds() == before
+    np.testing.assert_array_equal(features[10:12][1], arrays()[0])
+    store.save("v", arrays()[2])
+    assert videos[3].features.shape == (7, 5)
