@@ -138,11 +138,12 @@ def _pack(
     from tqdm import tqdm
 
     from hasvideo.files import write_text
-    from hasvideo.video.features import META, FeatureStore
+    from hasvideo.video.features import META, FeatureStore, remove_leftovers
     from hasvideo.video.shards import nbytes, write_index, write_shard
 
     if (output / META).exists():
         raise UsageError(f"{output} is a feature folder already; choose another")
+    remove_leftovers(output)
     shard_of: dict[str, str] = {}
     shards: list[str] = []
     kept = total = 0

@@ -155,7 +155,7 @@ class FeatureStore:
         with np.errstate(over="ignore"):
             array = np.ascontiguousarray(features, dtype=self.meta.dtype)
         self._check(video, array.shape, array.dtype)
-        _check_finite(str(path), array)
+        _check_finite(self._place(video), array)
         with atomic_path(path) as temporary:
             np.save(temporary, array)
 
@@ -171,9 +171,7 @@ class FeatureStore:
         """
         path = self.path(video)
         try:
-            array = (
-                np.load(path, mmap_mode="r" if mmap else None) if not self._shards else self._shards.load(video, mmap)
-            )
+            array = self._shards.load(video, mmap) if self._shards else np.load(path, mmap_mode="r" if mmap else None)
         except (FileNotFoundError, KeyError):
             raise self._no_features(video) from None
         except (OSError, ValueError, EOFError) as error:
@@ -190,7 +188,7 @@ class FeatureStore:
             HasvideoError: the video has no features, or its file is cut off or not what ``features.json`` promises.
         """
         try:
-            shape, dtype = _npy_header(self.path(video)) if not self._shards else self._shards.extent(video)[1::-1]
+            shape, dtype = self._shards.kind(video) if self._shards else _npy_header(self.path(video))
         except (FileNotFoundError, KeyError):
             raise self._no_features(video) from None
         except (OSError, ValueError, EOFError) as error:

@@ -92,6 +92,11 @@ class Shards:
             raise HasvideoError(f"{self.folder / INDEX}: video {video!r} is not in {shard}, which it names for it")
         return self._extents[shard][video]
 
+    def kind(self, video: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+        """Its array's shape and dtype; see :meth:`extent` for errors."""
+        extent = self.extent(video)
+        return extent.shape, extent.dtype
+
     def load(self, video: str, mmap: bool = False) -> np.ndarray:
         """A video's array, read or mapped.
 
