@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic
 import numpy as np
 from tqdm import tqdm
 
-from hasvideo.choice import Choice, check_options, split_classes
+from hasvideo.choice import NMS_TIOU, Choice, check_options, split_classes
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.files import check_writable
 from hasvideo.image.localizer import ImageLocalizer
@@ -36,7 +37,9 @@ from hasvideo.progress import FilmStrip, VideoProgress
 from hasvideo.segmentation.segmenter import Segmenter
 from hasvideo.types import Box, Detections, ImageDetections, Segmentation
 from hasvideo.video.decode import check_request
+from hasvideo.video.live import StreamPath, as_source
 from hasvideo.video.localizer import Localizer
+from hasvideo.video.stream import LOOK_BACK, follow
 
 if TYPE_CHECKING:
     from hasvideo.commands import Namespace
@@ -65,7 +68,9 @@ class Batch(ABC, Generic[Found]):
             raise UsageError("no videos or images given (hasvideo localize video.mp4; --help shows the options)")
         self.options = options
         self.folder: Path = options.output or Path()
-        self.inputs = find_files(inputs, self.medium, options.recursive, self.medium.why_not(options.model))
+        self.inputs = find_files(
+            inputs, self.medium, options.recursive, self.medium.why_not(options.model), self.medium is VIDEO
+        )
         self.formats: list[str] = []
         if self.inputs.files:
             self.formats = resolve_formats(names, self.registry) if names else []
@@ -171,6 +176,9 @@ class VideoBatch(Batch[Detections]):
         super()._check()
         if self.options.embed_video and "html" not in self.formats:
             raise UsageError("--embed-video is for the page: add -f html")
+        streams = [path for path in self.inputs.files.values() if isinstance(path, StreamPath)]
+        if self.options.embed_video and streams:
+            raise UsageError(f"--embed-video is for files; {streams[0]} is a stream")
         check_request(self.options.decoder, None, None, self.options.start, self.options.end)
 
     def _load(self, files: dict[str, Path]) -> Sequence[str]:
@@ -200,6 +208,39 @@ class VideoBatch(Batch[Detections]):
 
     def _write_results(self, path: Path) -> None:
         write_results_json(self.done, path)
+
+
+class Follow(VideoBatch):
+    """Actions in one video as it runs: a line of JSON each, as soon as it is over."""
+
+    def __init__(self, options: Namespace) -> None:
+        super().__init__(options)
+        if len(self.inputs.files) + len(self.inputs.missing) + self.inputs.left_out != 1:
+            raise UsageError(f"--follow reads one video or stream, got {' '.join(map(str, options.inputs))}")
+
+    def _check(self) -> None:
+        super()._check()
+        options = self.options
+        useless = {
+            "--format": self.formats, "--results": options.results, "--skip-existing": options.skip_existing,
+            "--recursive": options.recursive, "--nms-tiou": options.nms_tiou != NMS_TIOU,
+        }  # fmt: skip
+        given = [name for name, value in useless.items() if value]
+        if given:
+            raise UsageError(f"{' '.join(given)} cannot be with --follow, which prints JSON Lines as time goes by")
+
+    def _try(self, file_id: str, path: Path, position: str) -> None:
+        options = self.options
+        look_back = LOOK_BACK if options.look_back is None else options.look_back
+        with VideoProgress(str(path), options.start, options.end, options.quiet) as progress:
+            for closed in follow(
+                path, self.localizer, self.choice,
+                look_back=look_back, start=options.start, end=options.end, watch=progress,
+            ):  # fmt: skip
+                found = closed.interval
+                segment = [round(found.start, 3), round(found.end, 3)]
+                line = {"label": found.label, "score": round(found.score, 4), "segment": segment}
+                _say(json.dumps(line | {"read": round(closed.read, 3)}))
 
 
 class ImageBatch(Batch[ImageDetections]):
@@ -308,4 +349,4 @@ def _say(text: str, error: bool = False) -> None:
 def _is_input(word: str) -> bool:
     """Tell files from formats: ``-f json clip.mp4`` hands both to the option."""
     known = any(word.lower() in formats for formats in REGISTRIES.values())
-    return not known and (Path(word).exists() or bool(Path(word).suffix))
+    return not known and (Path(word).exists() or bool(Path(word).suffix) or isinstance(as_source(word), StreamPath))

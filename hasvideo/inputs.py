@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hasvideo.errors import UsageError
 from hasvideo.image.read import IMAGE_SUFFIXES
+from hasvideo.video.live import StreamPath, as_source
 
 VIDEO_SUFFIXES = frozenset(
     {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"}
@@ -74,7 +75,9 @@ class Inputs:
     left_out: int = 0
 
 
-def find_files(arguments: Sequence[str], medium: Medium, recursive: bool = False, hint: str = "") -> Inputs:
+def find_files(
+    arguments: Sequence[str], medium: Medium, recursive: bool = False, hint: str = "", streams: bool = False
+) -> Inputs:
     """The videos, or images, that files, folders and glob patterns name, each once, with unique ids.
 
     A folder stands for the files in it that end like the medium's, sorted by name; a file named by itself, or that
@@ -85,6 +88,7 @@ def find_files(arguments: Sequence[str], medium: Medium, recursive: bool = False
         medium: :data:`VIDEO`, :data:`IMAGE` or :data:`SEGMENTS`.
         recursive: also look into the folders of a folder.
         hint: what to do about files of the other medium, for the message.
+        streams: also take ``-`` and URLs, as :class:`hasvideo.video.live.StreamPath`, and so named pipes.
     """
     paths: dict[Path, Path] = {}
     missing: list[tuple[str, UsageError]] = []
@@ -92,6 +96,10 @@ def find_files(arguments: Sequence[str], medium: Medium, recursive: bool = False
     left_out = 0
     for argument in arguments:
         try:
+            source = as_source(argument) if streams else None
+            if isinstance(source, StreamPath) and not medium.other.claims(source):
+                paths[source] = source
+                continue
             found, others = _expand(argument, medium, recursive)
         except UsageError as error:
             missing.append((argument, error))

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from hasvideo.choice import NMS_TIOU, TOP_K, Choice, check_options
 from hasvideo.commands import CallableModule, CommandParser, run
-from hasvideo.errors import HasvideoError
+from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.image.localizer import ImageLocalizer
 from hasvideo.inputs import IMAGE, SEGMENTS, VIDEO, Medium, wrong_medium
 from hasvideo.output.palette import ThemeName
 from hasvideo.segmentation.segmenter import Segmenter
 from hasvideo.types import Detections, ImageDetections, Segmentation, ThresholdMode
+from hasvideo.video.live import as_source
 from hasvideo.video.localizer import Localizer
 
 if TYPE_CHECKING:
@@ -53,11 +54,13 @@ def localize(
     >>> detections = hasvideo.localize("video.mp4", classes=["pull ups", "lunge"])
     >>> for i in detections.intervals:
     ...     print(f"{i.start:.2f} s - {i.end:.2f} s  {i.label}  {i.score:.2f}")
+    >>> hasvideo.localize("http://camera/clip.ts").info.duration
     >>> for box in hasvideo.localize("image.jpg", model="birds.ckpt").boxes:
     ...     print(box.corners, box.label, box.score)
 
     Args:
-        path: video or image file.
+        path: video or image file; or a video stream, which is read to its end: ``-`` for standard input, a named pipe,
+            or a URL. :func:`hasvideo.video.stream.follow` gives intervals while a stream runs.
         model: ``kinetics400``, the path of a checkpoint made by ``hasvideo train`` (videos), ``train_imagenet`` or
             ``train_segmentation`` (images), or a :class:`Localizer`, :class:`ImageLocalizer` or :class:`Segmenter`,
             which saves loading for every further file (decoder, engine and device are then its own).
@@ -87,7 +90,7 @@ def localize(
             a video for a model of images, or the other way round.
         HasvideoError: the file cannot be read (videos: :class:`hasvideo.errors.DecodeError`), or weights cannot be had.
     """
-    path, medium, name = Path(path), medium_of(model), _name(model)
+    path, medium, name = as_source(path), medium_of(model), _name(model)
     if medium.other.claims(path):
         raise wrong_medium([path], medium, medium.why_not(name))
     wishes: dict[str, Any] = {
@@ -152,8 +155,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.list_classes:
         print("\n".join(_classes(options.model, medium)))
         return 0
-    from hasvideo.batch import Batch, ImageBatch, SegmentBatch, VideoBatch
+    from hasvideo.batch import Batch, Follow, ImageBatch, SegmentBatch, VideoBatch
 
+    if options.look_back is not None and not options.follow:
+        raise UsageError("--look-back is for --follow")
+    if options.follow:
+        if medium is not VIDEO:
+            raise UsageError(f"--follow is for videos; {medium.why_not(options.model)}")
+        return Follow(options).run()
     batches: dict[str, type[Batch[Any]]] = {
         batch.medium.kind: batch for batch in (VideoBatch, ImageBatch, SegmentBatch)
     }
@@ -180,7 +189,8 @@ def _parser() -> CommandParser:
     add(
         "inputs",
         nargs="*",
-        help="videos or images, folders of them, patterns; put -- before a name with a leading dash",
+        help="videos or images, folders of them, patterns; - for a video on standard input, a named pipe, or a URL "
+        "(rtsp:// http:// ...); put -- before a name with a leading dash",
     )
     add("-f", "--format", nargs="+", default=[],
         help="files: json csv srt vtt ass eaf labelstudio png svg pdf html (of images: json csv coco png svg pdf; "
@@ -223,6 +233,10 @@ def _add_video_options(parser: CommandParser) -> None:
         help="videos: auto, torch or openvino (auto: openvino on the CPU where it is installed)")  # fmt: skip
     add("--weights", type=Path | None, default=None,
         help="videos: file of the extractor's weights, if the model's features were made with a file")  # fmt: skip
+    add("--follow", action="store_true",
+        help="one video or stream: print every interval as soon as it is over, as a line of JSON")  # fmt: skip
+    add("--look-back", type=float,
+        help="with --follow: seconds before now that choose classes and scale their maps (default: 120)")  # fmt: skip
     add("--embed-video", action="store_true", help="videos: put the video into the HTML page instead of linking it")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -47,7 +48,9 @@ class VideoProgress:
 
         end = info.duration if self._end is None else min(self._end, info.duration)
         shape = "{desc}: {percentage:3.0f}% |{bar}| {n:.0f}/{total:.0f} s of video, {elapsed} < {remaining}"
-        total = max(end - self._start, 0.0)
+        if end == math.inf:
+            shape = "{desc}: {n:.0f} s of video, {elapsed}"
+        total = None if end == math.inf else max(end - self._start, 0.0)
         return tqdm(desc=self._name, total=total, file=sys.stderr, disable=self._quiet, leave=False, bar_format=shape)
 
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from hasvideo.errors import DecodeError
 from hasvideo.types import VideoInfo
@@ -38,10 +38,13 @@ class Container:
         DecodeError: the file is missing, is no video, or not one frame of it can be decoded.
     """
 
+    longest: ClassVar[float] = LONGEST_DURATION
+    unreadable: ClassVar[str] = "no video, or one that is damaged or cut off"
+
     def __init__(self, path: Path, progress: Callable[[], object]) -> None:
         self.path, self.progress = path, progress
         container, stream = self._open()
-        first = next(_decode(self._demux(container, stream)), None)
+        first = self._first_frame(container, stream)
         if first is None:
             raise DecodeError(f"{path}: no frame can be decoded: the file is damaged or cut off")
         if first.pts is None or stream.time_base is None:
@@ -98,23 +101,37 @@ class Container:
     def _length(self, item: Packet | VideoFrame) -> float:
         return float(item.duration * item.time_base) if item.duration and item.time_base else 1 / self._rate
 
-    def _open(self) -> tuple[InputContainer, VideoStream]:
-        import av
+    def _first_frame(self, container: InputContainer, stream: VideoStream) -> VideoFrame | None:
+        return next(self._decode(container, stream), None)
 
+    def _decode(self, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+        return _decode(self._demux(container, stream))
+
+    def _check(self) -> None:
         if not self.path.exists():
             raise DecodeError(f"{self.path}: no such file")
         if not self.path.is_file():
             raise DecodeError(f"{self.path}: a folder or device, not a file")
         if self.path.stat().st_size == 0:
             raise DecodeError(f"{self.path}: the file is empty")
+
+    def _address(self) -> tuple[str, dict[str, str]]:
+        """What libav opens, with its options."""
+        return f"file:{self.path}", {}
+
+    def _open(self) -> tuple[InputContainer, VideoStream]:
+        import av
+
+        self._check()
+        address, options = self._address()
         try:
             with _libav_log() as log:
-                container = av.open(f"file:{self.path}", metadata_errors="replace")
+                container = av.open(address, options=options, metadata_errors="replace")
         except PermissionError as error:
             raise DecodeError(f"{self.path}: no permission to read it") from error
         except (av.FFmpegError, ValueError) as error:
             reason = log[-1][2].strip() if log else getattr(error, "strerror", None) or str(error)
-            raise DecodeError(f"{self.path}: no video, or one that is damaged or cut off ({reason})") from error
+            raise DecodeError(f"{self.path}: {self.unreadable} ({reason.replace(address, str(self.path))})") from error
         return container, self._video_stream(container)
 
     def _video_stream(self, container: InputContainer) -> VideoStream:
@@ -143,7 +160,7 @@ class Container:
         if not 1 / LARGEST_ASPECT <= width / height <= LARGEST_ASPECT:
             raise DecodeError(f"{self.path}: frames of {width:.0f} x {height:.0f} pixels: the header is damaged")
         duration = self._duration(container, stream)
-        if not 0 < duration <= LONGEST_DURATION:
+        if not 0 < duration <= self.longest:
             raise DecodeError(f"{self.path}: a duration of {duration:.0f} s: the header is damaged")
         return VideoInfo(self.path, duration, self._rate, round(width), round(height), rotation)
 
@@ -179,6 +196,9 @@ class Container:
                 container, stream = self._open()
         return self._demux(container, None if every_stream else stream)
 
+    def _broken(self, error: Exception) -> None:
+        """The data are unreadable from here on; of a file, whether that matters depends on how much is missing."""
+
     def _demux(self, container: InputContainer, stream: VideoStream | None) -> Iterator[Packet]:
         import av
 
@@ -187,7 +207,8 @@ class Container:
             self.progress()
             try:
                 packet = next(packets, None)
-            except av.FFmpegError:  # unreadable from here on; whether that matters depends on how much is missing
+            except av.FFmpegError as error:
+                self._broken(error)
                 return
             if packet is None:
                 return

@@ -23,6 +23,7 @@ import io
 import itertools
 import math
 import os
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ import numpy as np
 
 from hasvideo.errors import DecodeError, UsageError
 from hasvideo.video.container import END_TOLERANCE, THREADS, Container
+from hasvideo.video.live import LiveContainer, StreamPath, as_source
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -68,7 +70,8 @@ def open_reader(
     """Open a video for reading its frames in order.
 
     Args:
-        path: video file.
+        path: video file, or the URL of a stream, or the :class:`hasvideo.video.live.StreamPath` of a pipe; streams are
+            always decoded by PyAV, and read from their beginning.
         decoder: one of ``DECODERS``.
         fps: frames per second to deliver; None for the file's average.
         short_side: pixels of the shorter side of the delivered frames, aspect kept; None for the file's size.
@@ -81,7 +84,12 @@ def open_reader(
         UsageError: an unknown decoder, or a range outside the video.
     """
     check_request(decoder, fps, short_side, start, end)
-    return Reader(Container(Path(path), progress), load_decoder(decoder), fps, short_side, start or 0.0, end)
+    source = as_source(path)
+    if isinstance(source, StreamPath):
+        if decoder == "torchcodec":
+            raise UsageError(f"{source}: PyAV decodes streams; torchcodec is for files")
+        return Reader(LiveContainer(source, progress), "pyav", fps, short_side, start or 0.0, end)
+    return Reader(Container(source, progress), load_decoder(decoder), fps, short_side, start or 0.0, end)
 
 
 def load_decoder(decoder: str) -> str:
@@ -125,7 +133,7 @@ class Reader:
     Attributes:
         info: what the file says of itself.
         width, height: pixels of the delivered frames.
-        length: frames that will be delivered if the file holds what it promises.
+        length: frames that will be delivered if the file holds what it promises; None for a stream.
     """
 
     def __init__(
@@ -143,22 +151,24 @@ class Reader:
             raise UsageError(f"{self.info.path}: start ({start:g} s) is after the end of the video ({duration:.2f} s)")
         stop = duration if end is None else min(end, duration)
         fps = fps or self.info.fps
-        self.length = max(1, math.ceil((stop - start) * fps - 0.5))
+        most = max(1, math.ceil((stop - start) * fps - 0.5)) if stop < math.inf else sys.maxsize
+        self.length = most if duration < math.inf else None
         self.width, self.height = _fit(self.info.width, self.info.height, short_side)
-        self._grid = _Grid(start, fps, self.length)
+        self._grid = _Grid(start, fps, most)
         self._source, self._decoder = source, decoder
 
     def frames(self) -> Iterator[np.ndarray]:
-        """Yield ``length`` frames, uint8 RGB ``(height, width, 3)``.
+        """Yield ``length`` frames, uint8 RGB ``(height, width, 3)``; of a stream, those up to ``end`` or its own end.
 
         Raises:
-            DecodeError: the data end before ``length`` frames were read; those before the end have been yielded.
+            DecodeError: the data end before ``length`` frames were read, or a stream breaks off; what came before has
+                been yielded.
         """
         delivered = 0
         for image in self._images():
             yield image
             delivered += 1
-        if delivered < self.length:
+        if self.length is not None and delivered < self.length:
             raise self._source.end_error(self._grid.time(delivered))
 
     def chunks(self, size: int) -> Iterator[np.ndarray]:

@@ -29,8 +29,10 @@ import numpy as np
 from hasvideo.errors import DecodeError, HasvideoError, UsageError
 from hasvideo.types import VideoInfo
 from hasvideo.video.decode import DecoderWarning, check_request, load_decoder, open_reader, stack
+from hasvideo.video.live import StreamPath, as_source, open_pipe, stream_path
 
 TIMEOUT = 15.0  # seconds without a sign of life from the decoder
+STREAM_TIMEOUT = 30.0  # seconds without data from the network
 START_TIMEOUT = 60.0  # seconds for the child to start: torchcodec imports torch
 QUEUE_BYTES = 2**25  # of frames read ahead
 ALIVE_INTERVAL = 1.0  # seconds between two signs of life while there is nothing else to say
@@ -51,17 +53,18 @@ class FrameStream:
     Attributes:
         info: what the file says of itself.
         width, height: pixels of the delivered frames.
-        length: frames that will be delivered if the file holds what it promises.
+        length: frames that will be delivered if the file holds what it promises; None for a stream.
 
     Raises:
-        DecodeError: the file cannot be decoded, or the decoder crashed or made no progress for ``timeout`` seconds.
+        DecodeError: the file cannot be decoded, or the decoder crashed or made no progress for ``timeout`` seconds
+            (streams: 30; who writes into a pipe may take any time).
         UsageError: an unknown decoder, or a range outside the video.
     """
 
     info: VideoInfo
     width: int
     height: int
-    length: int
+    length: int | None
 
     def __init__(
         self,
@@ -75,24 +78,32 @@ class FrameStream:
         timeout: float = TIMEOUT,
     ) -> None:
         check_request(decoder, fps, short_side, start, end)
-        self.path = Path(path)
+        self.path = as_source(path)
         self._decoder, self._timeout = decoder, timeout
+        if isinstance(self.path, StreamPath):
+            self._timeout = math.inf if self.path.is_pipe else STREAM_TIMEOUT
         self._request = {
-            "path": str(path), "decoder": decoder, "fps": fps, "short_side": short_side, "start": start, "end": end
+            "path": str(self.path), "decoder": decoder, "fps": fps, "short_side": short_side, "start": start, "end": end
         }  # fmt: skip
         self._messages: queue.Queue[Message] = queue.Queue()
         self._heard = 0.0
         self._last_words: deque[bytes] = deque(maxlen=1)
 
     def __enter__(self) -> FrameStream:
-        self._heard = time.monotonic()
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", __name__, json.dumps(self._request)],
-            stdin=subprocess.PIPE,  # the child ends when this closes, however the parent ends
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=_child_environment(),
-        )
+        with _handed_on(self.path) as (address, descriptors):
+            self._heard = time.monotonic()
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", __name__],
+                stdin=subprocess.PIPE,  # the child ends when this closes, however the parent ends
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=_child_environment(),
+                pass_fds=descriptors,
+            )
+        request = json.dumps(self._request | {"address": address})  # no argument: it may hold a password
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(f"{request}\n".encode())  # type: ignore[union-attr]
+            self._process.stdin.flush()  # type: ignore[union-attr]
         self._threads = [threading.Thread(target=target, daemon=True) for target in (self._receive, self._overhear)]
         for thread in self._threads:
             thread.start()
@@ -151,6 +162,8 @@ class FrameStream:
                 return self._messages.get(timeout=min(0.25, timeout))
             except queue.Empty:
                 if time.monotonic() - self._heard > timeout:
+                    if isinstance(self.path, StreamPath):
+                        raise DecodeError(f"{self.path}: no data for {timeout:g} s") from None
                     raise DecodeError(
                         f"{self.path}: decoder made no progress for {timeout:g} s{self._advice()}"
                     ) from None
@@ -185,6 +198,21 @@ class FrameStream:
         """Thread: keep the last line of what the decoder's libraries print."""
         with self._process.stderr as pipe:  # type: ignore[union-attr]
             self._last_words.extend(line for line in pipe if line.strip())
+
+
+@contextlib.contextmanager
+def _handed_on(path: Path) -> Iterator[tuple[str | None, tuple[int, ...]]]:
+    """How the child opens a stream, and the descriptors that it inherits; no address for a file."""
+    if not isinstance(path, StreamPath):
+        yield None, ()
+    elif not path.is_pipe:
+        yield path.address, ()
+    else:
+        descriptor = open_pipe(path)
+        try:
+            yield f"fd:{descriptor}", (descriptor,)
+        finally:
+            os.close(descriptor)
 
 
 def _read_pixels(pipe: IO[bytes], shape: tuple[int, int, int]) -> np.ndarray:
@@ -224,21 +252,26 @@ class _Channel:
 
 
 def main() -> None:
-    """The child: decode what the JSON argument asks for, write messages to standard output."""
+    """The child: decode what the line of JSON on standard input asks for, write messages to standard output."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
+    request = sys.stdin.buffer.readline()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     channel = _Channel()
     warnings.showwarning = lambda message, *_: channel.send("warning", str(message))
     warnings.filterwarnings("ignore")
     warnings.filterwarnings("always", category=DecoderWarning)
     with contextlib.suppress(BrokenPipeError):
-        _serve(json.loads(sys.argv[1]), channel)
+        _serve(json.loads(request), channel)
     os._exit(0)  # decoders may crash or hang when taken down, too
 
 
 def _serve(request: dict[str, Any], channel: _Channel) -> None:
+    address = request.pop("address")
     try:
-        request["decoder"] = load_decoder(request["decoder"])
+        if address is None:
+            request["decoder"] = load_decoder(request["decoder"])
+        else:
+            request["path"] = stream_path(request["path"], address)
         channel.send("started")
         reader = open_reader(**request, progress=channel.alive)
         info = {key: value for key, value in asdict(reader.info).items() if key != "path"}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -55,10 +55,11 @@ def extract_features(
 ) -> Features:
     """Decode a video in a process of its own and run the extractor over it, both at the same time.
 
-    Memory does not grow with the video, but for the features themselves (I3D: 12.8 kB a second).
+    Memory does not grow with the video, but for the features themselves (I3D: 12.8 kB a second, 46 MB an hour; of a
+    stream, whose length is not known, twice that when it ends).
 
     Args:
-        path: video file.
+        path: video file or stream; a stream is read to its end.
         extractor: see :func:`hasvideo.video.extractors.load_extractor`.
         decoder: ``decord``, ``torchcodec`` or ``pyav``.
         start, end: part of the video, seconds; all of it where None.
@@ -71,18 +72,15 @@ def extract_features(
     """
     grid = extractor.grid
     with FrameStream(path, decoder=decoder, fps=grid.fps, short_side=extractor.size, start=start, end=end) as stream:
-        info, first = stream.info, start or 0.0
-        frames = _Frames(stream, first, grid.fps, watch)
-        # Room for all from the start: hours of features are not to be held twice while they are joined.
-        array, filled = np.empty((grid.count(stream.length), extractor.dim), np.float32), 0
-        for part in extractor(center_crop(chunk, extractor.size) for chunk in frames):
-            part = part[: len(array) - filled]
-            array[filled : filled + len(part)] = part
-            filled += len(part)
-    if not filled:
+        info, frames = stream.info, PassingFrames(stream, extractor, start or 0.0, watch)
+        array = _join(frames.features(), stream.length and grid.count(stream.length), extractor.dim)
+    first = frames.start
+    if not len(array):
         raise DecodeError(f"{path}: no frames between {first:g} s and {end or info.duration:g} s")
-    array = array[: min(filled, grid.count(frames.count))]
     last = first + frames.count / grid.fps if end is None else min(end, info.duration)
+    if stream.length is None:
+        last = first + frames.count / grid.fps
+        info = replace(info, duration=last)
     return Features(array, grid, first, last, info, extractor.name, extractor.weights_sha256)
 
 
@@ -92,16 +90,48 @@ def center_crop(frames: np.ndarray, size: int) -> np.ndarray:
     return frames[:, top : top + size, left : left + size]
 
 
-class _Frames:
-    """The chunks of a stream, shown to the watcher and counted as they pass."""
+def _join(parts: Iterable[np.ndarray], length: int | None, dim: int) -> np.ndarray:
+    if length is None:
+        return np.concatenate([np.empty((0, dim), np.float32), *parts])
+    # Room for all from the start: hours of features are not to be held twice while they are joined.
+    array, filled = np.empty((length, dim), np.float32), 0
+    for part in parts:
+        array[filled : filled + len(part)] = part
+        filled += len(part)
+    return array[:filled]
 
-    def __init__(self, stream: FrameStream, start: float, fps: float, watch: FrameWatcher | None) -> None:
-        self.stream, self.start, self.fps, self.watch = stream, start, fps, watch
-        self.count = 0
 
-    def __iter__(self) -> Iterator[np.ndarray]:
-        for chunk in self.stream.chunks():
-            if self.watch is not None:
-                self.watch(self.stream.info, self.start + self.count / self.fps, chunk)
+class PassingFrames:
+    """The frames of a stream on their way to the extractor, shown to the watcher and counted as they pass.
+
+    Attributes:
+        start: time of the first one, seconds.
+        count: how many have passed.
+    """
+
+    def __init__(
+        self, stream: FrameStream, extractor: Extractor, start: float, watch: FrameWatcher | None, size: int = 64
+    ) -> None:
+        self.start, self.count = start, 0
+        self._stream, self._extractor, self._watch, self._size = stream, extractor, watch, size
+
+    @property
+    def end(self) -> float:
+        """Time up to which frames have passed, seconds."""
+        return self.start + self.count / self._extractor.grid.fps
+
+    def features(self) -> Iterator[np.ndarray]:
+        """Yield their features, float32 ``(m, D)``, but none whose centre lies beyond the last frame."""
+        filled = 0
+        for part in self._extractor(center_crop(chunk, self._extractor.size) for chunk in self.chunks()):
+            part = part[: max(0, self._extractor.grid.count(self.count) - filled)]
+            filled += len(part)
+            yield part
+
+    def chunks(self) -> Iterator[np.ndarray]:
+        """Yield the frames, ``size`` at a time."""
+        for chunk in self._stream.chunks(self._size):
+            if self._watch is not None:
+                self._watch(self._stream.info, self.end, chunk)
             self.count += len(chunk)
             yield chunk

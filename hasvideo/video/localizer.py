@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from hasvideo.choice import Choice, resolve_classes
 from hasvideo.errors import HasvideoError
 from hasvideo.types import Detections
+from hasvideo.video.live import as_source
 
 if TYPE_CHECKING:
     from hasvideo.model import Model
@@ -59,7 +60,7 @@ class Localizer:
 
     def __call__(
         self,
-        path: Path,
+        path: str | Path,
         choice: Choice | None = None,
         *,
         start: float | None = None,
@@ -74,10 +75,11 @@ class Localizer:
         choice = choice or Choice()
         rule = choice.rule(self.model.rule)
         choice = replace(choice, classes=resolve_classes(choice.classes, self.model.classes, self.model.name))
+        path = as_source(path)
         features = extract_features(path, self.extractor, decoder=self.decoder, start=start, end=end, watch=watch)
         return read_detections(
             Detections(
-                video=Path(path).stem if video is None else video,
+                video=path.stem if video is None else video,
                 info=features.info,
                 intervals=(),
                 activations=choice.select(self.model.activations(features.array), self.model.min_class_score),

@@ -1,0 +1,142 @@
+"""Video that arrives only once and in order: standard input, named pipes, and network streams."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, NoReturn
+from urllib.parse import urlsplit
+
+from hasvideo.errors import DecodeError, UsageError
+from hasvideo.video.container import Container
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+STDIN = "-"
+SCHEMES = ("http", "https", "rtmp", "rtmps", "rtp", "rtsp", "rtsps", "tcp", "udp")
+CLOCK_SET_BACK = 1.0  # seconds; a clock that goes back by more was set, one by less only stumbles
+LONGEST_PAUSE = 300.0  # seconds; after a longer one between two frames the clock was set, too
+
+
+class StreamPath(type(Path())):  # type: ignore[misc]
+    """A stream where a file's path is expected; ``str`` gives its name, without the password and query of its URL.
+
+    Attributes:
+        address: what libav is to open, or ``-``, or the path of a named pipe.
+    """
+
+    text = ""
+    address = ""
+
+    def __str__(self) -> str:
+        return self.text or super().__str__()
+
+    @property
+    def stem(self) -> str:
+        """The part of its name that names outputs."""
+        return "stdin" if self.address == STDIN else super().stem
+
+    @property
+    def is_pipe(self) -> bool:
+        """Whether this process has to open it, as no other one can."""
+        return "://" not in self.address
+
+
+def as_source(source: str | Path) -> Path:
+    """The :class:`StreamPath` of ``-``, a URL or a named pipe; the path of anything else.
+
+    Raises:
+        UsageError: a URL of an unknown scheme.
+    """
+    if isinstance(source, StreamPath):
+        return source
+    text = str(source)
+    scheme, separator, _ = text.partition("://")
+    if isinstance(source, str) and separator and scheme.isalnum() and not Path(text).exists():
+        if scheme.lower() not in SCHEMES:
+            raise UsageError(f"cannot read {scheme}:// streams; accepted: {', '.join(SCHEMES)}, and files")
+        parts = urlsplit(text)
+        return stream_path(f"{scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}", text)
+    if text == STDIN:
+        return stream_path("standard input", text)
+    if Path(text).is_fifo():
+        return stream_path(text, text)
+    return Path(text)
+
+
+def stream_path(name: str, address: str) -> StreamPath:
+    """The stream that libav opens by an address, and that is called by a name."""
+    path: StreamPath = StreamPath(name)
+    path.text, path.address = name, address
+    return path
+
+
+def open_pipe(path: StreamPath) -> int:
+    """Open standard input or a named pipe for a child process to read; waits for who writes into a named pipe.
+
+    Raises:
+        UsageError: standard input is a terminal.
+        DecodeError: it cannot be opened.
+    """
+    if path.address == STDIN and sys.__stdin__ is not None and sys.__stdin__.isatty():
+        raise UsageError("standard input is a terminal: pipe a video into it")
+    try:
+        return os.dup(0) if path.address == STDIN else os.open(path.address, os.O_RDONLY)
+    except OSError as error:
+        raise DecodeError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+class LiveContainer(Container):
+    """A stream: read once, in order, without an end that is known.
+
+    A clock that is set while the stream runs (a camera that restarts, a recording that begins anew) is taken as going
+    on where it was.
+    """
+
+    longest: ClassVar[float] = math.inf
+    unreadable: ClassVar[str] = "no stream, or no video in it"
+    _first: VideoFrame
+    _frames: Iterator[VideoFrame]
+
+    def decode(self, since: float) -> Iterator[tuple[float, float, VideoFrame]]:
+        """Yield all frames with their times of display, seconds, whatever ``since``."""
+        shift = before = end = 0.0
+        for frame in itertools.chain([self._first], self._frames):
+            start = end if frame.pts is None else self.time(frame.pts) + shift
+            if not before - CLOCK_SET_BACK <= start <= end + LONGEST_PAUSE:
+                shift += end - start
+                start = end
+            before, end = start, start + self._length(frame)
+            self.reached = end
+            yield start, end, frame
+
+    def _first_frame(self, container: InputContainer, stream: VideoStream) -> VideoFrame | None:
+        self.reached = 0.0
+        self._frames = self._decode(container, stream)
+        first = next(self._frames, None)
+        if first is not None:
+            self._first = first
+        return first
+
+    def _check(self) -> None:
+        """Whether it is there shows when it is opened."""
+
+    def _address(self) -> tuple[str, dict[str, str]]:
+        address: str = self.path.address  # type: ignore[attr-defined]
+        if address.startswith("fd:"):
+            return "fd:", {"fd": address[3:]}
+        return address, {"rtsp_transport": "tcp"} if address.lower().startswith("rtsp") else {}
+
+    def _duration(self, container: InputContainer, stream: VideoStream) -> float:
+        return math.inf
+
+    def _broken(self, error: Exception) -> NoReturn:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise DecodeError(f"{self.path}: the stream broke off after {self.reached:.1f} s ({reason})") from error
