@@ -1,4 +1,4 @@
-"""Resident memory of following a long stream, and of a long file as a whole, without the feature extractor's arithmetic.
+"""Resident memory of following a long stream, or of a long file as a whole, without the extractor's arithmetic.
 
 The stream is the given clip, scaled down and looped through a named pipe; every feature is zeros of I3D's size, on its
 grid. The Kinetics-400 classifier, the decoder's process and all else are the real ones.
@@ -72,7 +72,10 @@ def _follow(clip: Path, pipe: Path, localizer: Localizer, hours: float) -> None:
     def watch(_info: object, stream_time: float, _frames: object) -> None:
         if stream_time >= seen[-1]:
             family = [process, *(c for c in process.children() if c.pid != writer.pid)]
-            print(f"minute {stream_time / 60:4.0f}: {sum(p.memory_info().rss for p in family) / 2**20:.0f} MiB", flush=True)
+            print(
+                f"minute {stream_time / 60:4.0f}: {sum(p.memory_info().rss for p in family) / 2**20:.0f} MiB",
+                flush=True,
+            )
             seen.append(seen[-1] + hours * 3600 / 12)
 
     for _ in follow(pipe, localizer, Choice(classes=("juggling balls",)), watch=watch):
