@@ -236,7 +236,7 @@ def _add_video_options(parser: CommandParser) -> None:
     add("--follow", action="store_true",
         help="one video or stream: print every interval as soon as it is over, as a line of JSON")  # fmt: skip
     add("--look-back", type=float,
-        help="with --follow: seconds before now that choose classes and scale their maps (default: 120)")  # fmt: skip
+        help="with --follow: seconds before now that choose classes and scale their maps (default: 30)")  # fmt: skip
     add("--embed-video", action="store_true", help="videos: put the video into the HTML page instead of linking it")
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hasvideo.recipe import TemporalConfig
     from hasvideo.video.localizer import Localizer
 
-LOOK_BACK = 120.0  # seconds that are looked back on
+LOOK_BACK = 30.0  # seconds; docs/results.md has what others are worth
 
 
 @dataclass(frozen=True)
