@@ -121,3 +121,13 @@ def test_every_path_keeps_an_id_of_its_own_that_is_a_file_name(texts):
     assert len({i.casefold() for i in ids}) == len(paths)
     assert not any("/" in i for i in ids)
     assert file_ids(paths[::-1]) == ids
+
+
+def test_streams_are_taken_where_they_are_asked_for():
+    arguments = ["-", "rtsp://user:secret@camera/yard", "http://host/picture.jpg"]
+    inputs = find_files(arguments, VIDEO, streams=True)
+    assert {file_id: str(path) for file_id, path in inputs.files.items()} == {
+        "stdin": "standard input", "yard": "rtsp://camera/yard",
+    }  # fmt: skip
+    assert [argument for argument, _ in inputs.missing] == ["http://host/picture.jpg"]
+    assert find_videos(arguments).files == {}
