@@ -197,11 +197,13 @@ class VideoBatch(Batch[Detections]):
                 strip(info, time, frames)
 
             found = self.localizer(path, self.choice, start=options.start, end=options.end, video=file_id, watch=watch)
-        files: list[Path] = []
-        if self.formats:
-            more: dict[str, Any] = {"thumbnails": strip.frames, "embed_video": options.embed_video}
-            files = write(found, self.folder, self.formats, theme=options.theme, **more)
-        return found, files
+        return found, self._write(found, strip.frames)
+
+    def _write(self, found: Detections, frames: list[tuple[float, np.ndarray]]) -> list[Path]:
+        if not self.formats:
+            return []
+        more: dict[str, Any] = {"thumbnails": frames, "embed_video": self.options.embed_video}
+        return write(found, self.folder, self.formats, theme=self.options.theme, **more)
 
     def _describe(self, found: Detections) -> str:
         return f"({found.info.duration:.2f} s)\n{table(found)}"

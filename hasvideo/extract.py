@@ -26,7 +26,7 @@ def extract(
     extraction: Extraction | None = None,
     recursive: bool = False,
     shard: str = "1/1",
-    workers: int = 1,
+    workers: int | None = None,
     verify: bool = False,
     progress: bool = True,
 ) -> Filled:
@@ -82,7 +82,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         options.videos,
         options.output,
         extraction=Extraction(
-            options.extractor, options.decoder, options.engine, options.device, options.weights, options.dtype
+            **{name: options[name] for name in ("extractor", "decoder", "engine", "device", "weights", "dtype")},
+            ray_address=options.ray_address,
         ),
         progress=not options.quiet,
         **{name: options[name] for name in ("recursive", "shard", "workers", "verify")},
@@ -104,10 +105,12 @@ def _parser() -> CommandParser:
     add("--dtype", default="float16", help="float16 or float32")
     add("--recursive", action="store_true", help="look into the folders of folders")
     add("--shard", default="1/1", help="K/N: only the K-th of N parts of the videos, K from 1 on")
-    add("--workers", type=int, default=1, help="processes, each with a network of its own")
+    add("--workers", type=int | None, default=None,
+        help="processes, each with a network of its own (default: one; by Ray one a machine, or GPU)")  # fmt: skip
     add("--verify", action="store_true", help="make features anew whose hash is not the manifest's")
     add("--decoder", default="decord", help="decord, torchcodec or pyav")
-    add("--engine", default="auto", help="auto, torch or openvino")
+    add("--engine", default="auto", help="auto, torch or openvino; ray, ray+torch or ray+openvino: by a Ray cluster")
+    add("--ray-address", type=str | None, default=None, help="auto (default), HOST:PORT, or local: this machine alone")
     add("--device", default="cpu", help="cpu, cuda, cuda:1, mps ...")
     add("--quiet", action="store_true", help="no progress on standard error")
     return parser

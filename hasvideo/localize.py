@@ -156,13 +156,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("\n".join(_classes(options.model, medium)))
         return 0
     from hasvideo.batch import Batch, Follow, ImageBatch, SegmentBatch, VideoBatch
+    from hasvideo.video.filling import split_engine
 
     if options.look_back is not None and not options.follow:
         raise UsageError("--look-back is for --follow")
+    on_ray = medium is VIDEO and split_engine(options.engine, options.ray_address)[0]
     if options.follow:
         if medium is not VIDEO:
             raise UsageError(f"--follow is for videos; {medium.why_not(options.model)}")
+        if on_ray:
+            raise UsageError("--follow reads one stream, in this process: not for --engine ray")
         return Follow(options).run()
+    if on_ray:
+        from hasvideo.batch_on_ray import RayVideoBatch
+
+        return RayVideoBatch(options).run()
     batches: dict[str, type[Batch[Any]]] = {
         batch.medium.kind: batch for batch in (VideoBatch, ImageBatch, SegmentBatch)
     }
@@ -230,7 +238,10 @@ def _add_video_options(parser: CommandParser) -> None:
     add("--end", type=float, help="videos: look up to here, seconds")
     add("--decoder", default="decord", help="videos: decord, torchcodec or pyav")
     add("--engine", default="auto",
-        help="videos: auto, torch or openvino (auto: openvino on the CPU where it is installed)")  # fmt: skip
+        help="videos: auto, torch or openvino (auto: openvino on the CPU where it is installed); ray, ray+torch or "
+        "ray+openvino: by a Ray cluster")  # fmt: skip
+    add("--ray-address", type=str | None, default=None,
+        help="videos: auto (default), HOST:PORT, or local: this machine alone")  # fmt: skip
     add("--weights", type=Path | None, default=None,
         help="videos: file of the extractor's weights, if the model's features were made with a file")  # fmt: skip
     add("--follow", action="store_true",

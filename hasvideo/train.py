@@ -156,7 +156,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         options.output,
         recipe=from_options(options),
         classes=_pairs(options.classes),
-        extraction=Extraction(options.extractor, options.decoder, options.engine, options.device, options.weights),
+        extraction=Extraction(
+            **{name: options[name] for name in ("extractor", "decoder", "engine", "device", "weights", "ray_address")}
+        ),
         progress=not options.quiet,
         **{name: options[name] for name in names},
     )
@@ -182,7 +184,8 @@ def _parser() -> CommandParser:
     add("--extractor", default="i3d", help="what makes features of frames")
     add("--weights", type=Path | None, default=None, help="file of the extractor's weights, instead of its own")
     add("--decoder", default="decord", help="decord, torchcodec or pyav")
-    add("--engine", default="auto", help="auto, torch or openvino")
+    add("--engine", default="auto", help="auto, torch or openvino; ray, ray+torch or ray+openvino: by a Ray cluster")
+    add("--ray-address", type=str | None, default=None, help="auto (default), HOST:PORT, or local: this machine alone")
     add("--device", default="cpu", help="cpu, cuda, cuda:1, mps ...")
     add("--quiet", action="store_true", help="no progress on standard error")
     add_options(parser, OWN_VIDEOS)

@@ -32,10 +32,11 @@ class Extraction:
     Attributes:
         extractor: see :func:`hasvideo.video.extractors.load_extractor`.
         decoder: ``decord``, ``torchcodec`` or ``pyav``.
-        engine: ``auto``, ``torch`` or ``openvino``.
+        engine: ``auto``, ``torch`` or ``openvino``; ``ray``, ``ray+torch`` or ``ray+openvino`` works on a Ray cluster.
         device: ``cpu`` or a torch device.
         weights: file of the extractor's weights; None: its own.
         dtype: of the features' files, ``float16`` or ``float32``.
+        ray_address: of the cluster; see :func:`hasvideo.video.ray_engine.run_on_ray`.
     """
 
     extractor: str = "i3d"
@@ -44,12 +45,30 @@ class Extraction:
     device: str = "cpu"
     weights: Path | None = None
     dtype: str = "float16"
+    ray_address: str | None = None
 
     def load(self) -> Extractor:
         """The extractor; see :func:`hasvideo.video.extractors.load_extractor` for errors."""
         from hasvideo.video.extractors import load_extractor
 
-        return load_extractor(self.extractor, self.engine, self.device, self.weights)
+        return load_extractor(self.extractor, split_engine(self.engine)[1], self.device, self.weights)
+
+
+def split_engine(engine: str, ray_address: str | None = None) -> tuple[bool, str]:
+    """Whether an engine is a Ray cluster, and the engine of the network.
+
+    >>> split_engine("ray+torch"), split_engine("ray"), split_engine("openvino")
+    ((True, 'torch'), (True, 'auto'), (False, 'openvino'))
+
+    Raises:
+        UsageError: the address of a cluster for another engine.
+    """
+    first, _, rest = engine.partition("+")
+    if first == "ray":
+        return True, rest or "auto"
+    if ray_address is not None:
+        raise UsageError(f"--ray-address is for --engine ray, not for --engine {engine}")
+    return False, engine
 
 
 @dataclass(frozen=True)
@@ -91,7 +110,7 @@ def fill(
     videos: Mapping[str, Path],
     how: Extraction | None = None,
     *,
-    workers: int = 1,
+    workers: int | None = None,
     verify: bool = False,
     progress: bool = True,
 ) -> Filled:
@@ -104,8 +123,8 @@ def fill(
         folder: of features; made if it is not there.
         videos: files by id.
         how: extractor, decoder, engine, device and dtype.
-        workers: processes, each with its own network. More than one are spawned, so that a script needs its
-            ``if __name__ == "__main__":``.
+        workers: processes, each with its own network; None: one, or as many as a Ray cluster has machines or GPUs. More
+            than one are spawned, so that a script needs its ``if __name__ == "__main__":``.
         verify: read the features that are there, and make those anew whose hash is not the manifest's.
         progress: show a bar on standard error.
 
@@ -117,7 +136,8 @@ def fill(
     from hasvideo.video.features import DTYPES
 
     how = how or Extraction()
-    if workers < 1:
+    split_engine(how.engine, how.ray_address)
+    if workers is not None and workers < 1:
         raise UsageError(f"workers must be at least 1, got {workers}")
     if how.dtype not in DTYPES:
         raise UsageError(f"unknown dtype {how.dtype!r}; accepted: {', '.join(DTYPES)}")
@@ -184,13 +204,11 @@ def open_store(folder: Path, extractor: Extractor, dtype: str) -> FeatureStore:
     return FeatureStore.create(folder, meta)
 
 
-def _fill(folder: Path, how: Extraction, todo: list[Task], workers: int, progress: bool) -> list[Record]:
+def _fill(folder: Path, how: Extraction, todo: list[Task], workers: int | None, progress: bool) -> list[Record]:
     """Records of all videos that were worked on here."""
     from tqdm import tqdm
 
-    from hasvideo.video.workers import run_in_processes
-
-    run: Runner = partial(run_in_processes, workers=workers) if min(workers, len(todo)) > 1 else run_here
+    run = _runner(how, min(workers, len(todo)) if workers else None)
     records = []
     with tqdm(total=len(todo), desc="videos", unit="video", file=sys.stderr, disable=not progress, leave=False) as bar:
         busy: list[Task] = []
@@ -207,6 +225,18 @@ def _fill(folder: Path, how: Extraction, todo: list[Task], workers: int, progres
                 records.append(record)
                 bar.update()
     return records
+
+
+def _runner(how: Extraction, workers: int | None) -> Runner:
+    if split_engine(how.engine)[0]:
+        from hasvideo.video.ray_engine import fill_on_ray
+
+        return partial(fill_on_ray, workers=workers)
+    if workers and workers > 1:
+        from hasvideo.video.workers import run_in_processes
+
+        return partial(run_in_processes, workers=workers)
+    return run_here
 
 
 def run_here(folder: Path, how: Extraction, tasks: list[Task]) -> Iterator[tuple[Task, Record | None]]:

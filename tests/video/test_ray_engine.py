@@ -1,0 +1,172 @@
+"""The Ray engine, on a cluster of two cores that the tests start: the same features as without it, whoever dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from hasvideo.errors import HasvideoError, UsageError
+from hasvideo.video import ray_engine
+from hasvideo.video.filling import Extraction, fill, split_engine
+from hasvideo.video.manifest import Manifest
+from hasvideo.video.ray_engine import _share, run_on_ray
+from tests.colours import paint_video
+
+ray = pytest.importorskip("ray")
+
+DIES_ONCE = Extraction("tests.video.fragile:DiesOnceExtractor", engine="ray")
+FRAGILE = Extraction("tests.video.fragile:FragileExtractor", engine="ray")
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Its HOST:PORT; the tests' process is connected to it."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}.items():
+            patch.setenv(name, value)
+        patch.syspath_prepend(ROOT)  # which the workers are told
+        ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+        yield ray.get_runtime_context().gcs_address
+        ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("videos")
+    return {name: paint_video(folder / f"{name}.mp4", name) for name in ("black", "blue", "green", "red")}
+
+
+@pytest.fixture
+def no_session(monkeypatch):
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in (*folder.glob("[!.]*.npy"), folder / "features.json")}
+
+
+def test_the_same_bytes_as_without_ray_though_a_worker_was_killed(cluster, videos, tmp_path):
+    (tmp_path / "bad.mp4").write_bytes(b"no video")
+    given = {**videos, "bad": tmp_path / "bad.mp4"}
+    how = replace(DIES_ONCE, weights=tmp_path / "died")
+    found = fill(tmp_path / "ray", given, how, workers=3, progress=False)  # of whom two find room
+    assert (tmp_path / "died").exists()
+    here = fill(tmp_path / "here", given, replace(how, engine="torch"), progress=False)
+    assert contents(tmp_path / "ray") == contents(tmp_path / "here")
+    assert found.failed == here.failed
+    assert set(found.failed) == {"bad"}
+    assert sorted((r.id, r.sha256) for r in found.made) == sorted((r.id, r.sha256) for r in here.made)
+    assert len((tmp_path / "ray" / "manifest.jsonl").read_text().splitlines()) == 5
+
+
+def test_a_video_that_kills_every_worker_is_listed_and_the_rest_goes_on(cluster, videos, tmp_path):
+    found = fill(tmp_path / "f", videos, FRAGILE, workers=2, progress=False)
+    assert sorted(r.id for r in found.made) == ["black", "red"]
+    assert "blue.mp4: 3 workers were lost at it: " in found.failed["blue"]
+    assert "green is too much" in found.failed["green"]
+    assert Manifest(tmp_path / "f").records()["blue"].error == found.failed["blue"]
+    assert "blue" in (tmp_path / "f" / "failed.csv").read_text()
+
+
+def test_a_full_disk_stops_all_and_keeps_what_is_finished(cluster, videos, tmp_path):
+    how = replace(FRAGILE, extractor="tests.video.fragile:DiskFullExtractor")
+    with pytest.raises(HasvideoError, match=r"cannot write .*\.npy: No space left on device"):
+        fill(tmp_path / "f", videos, how, progress=False)
+    assert len(contents(tmp_path / "f")) == 2  # one video, and features.json
+    (tmp_path / "died").touch()
+    later = fill(tmp_path / "f", videos, replace(DIES_ONCE, weights=tmp_path / "died"), progress=False)
+    assert (len(later.made), later.kept, later.failed) == (3, 1, {})
+
+
+def test_what_no_worker_can_do_is_one_error(cluster, videos, tmp_path, monkeypatch):
+    monkeypatch.setattr(ray_engine, "RETRIES", 0)
+    with pytest.raises(UsageError, match="cannot be loaded"):
+        fill(tmp_path / "f", videos, replace(FRAGILE, extractor="no.such:Thing"), progress=False)
+    (tmp_path / "file").touch()
+    with pytest.raises(HasvideoError, match="cannot write"):
+        fill(tmp_path / "file" / "f", videos, FRAGILE, progress=False)
+    with pytest.raises(HasvideoError, match="Ray lost its workers before they were ready"):
+        list(run_on_ray(partial(os._exit, 1), [1]))
+
+
+def test_the_command_says_what_it_did_and_not_what_ray_has_to_say(cluster, videos, tmp_path):
+    command = [sys.executable, "-m", "hasvideo.extract", *map(str, videos.values()), "-o", "f", "--quiet", "--engine",
+               "ray+torch", "--ray-address", cluster, "--extractor", FRAGILE.extractor]  # fmt: skip
+    path = os.pathsep.join((str(ROOT), os.environ.get("PYTHONPATH", "")))
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, check=False
+    )
+    assert done.stdout == "f: features of 2 videos made, 0 were there, 2 failed (f/failed.csv says why)\n"
+    assert [line.partition(" /")[0] for line in done.stderr.splitlines()] == ["hasvideo: error:"] * 2
+    assert done.returncode == 1
+    lines = map(json.loads, (tmp_path / "f" / "manifest.jsonl").read_text().splitlines())
+    assert {line["path"] for line in lines} == set(map(str, videos.values()))
+
+
+@pytest.mark.parametrize(("address", "error", "message"), [
+    ("127.0.0.1:1", HasvideoError, "no Ray cluster at --ray-address 127.0.0.1:1: .*refused"),
+    ("no-such-host.invalid:6379", HasvideoError, "no Ray cluster at --ray-address no-such-host"),
+    ("somewhere", UsageError, "--ray-address is auto, local or HOST:PORT, got 'somewhere'"),
+    ("ray://somewhere:10001", UsageError, "--ray-address is auto, local or HOST:PORT"),
+    ("host:port", UsageError, "--ray-address is auto, local or HOST:PORT"),
+])  # fmt: skip
+def test_a_cluster_that_is_not_there(no_session, videos, tmp_path, address, error, message):
+    began = time.monotonic()
+    with pytest.raises(error, match=message):
+        fill(tmp_path / "f", videos, replace(FRAGILE, ray_address=address), progress=False)
+    assert time.monotonic() - began < 20
+
+
+def test_auto_is_what_ray_takes_it_for(no_session, monkeypatch, videos, tmp_path):
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with pytest.raises(HasvideoError, match="no Ray cluster at --ray-address 127.0.0.1:1"):
+        fill(tmp_path / "f", videos, FRAGILE, progress=False)
+
+
+def test_without_ray(monkeypatch, videos, tmp_path):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(UsageError, match=r"pip install 'hasvideo\[ray\]'"):
+        fill(tmp_path / "f", videos, FRAGILE, progress=False)
+
+
+def test_names_of_engines(videos, tmp_path):
+    assert [split_engine(name) for name in ("ray", "ray+openvino", "torch")] == [
+        (True, "auto"), (True, "openvino"), (False, "torch"),
+    ]  # fmt: skip
+    with pytest.raises(UsageError, match="--ray-address is for --engine ray, not for --engine auto"):
+        fill(tmp_path / "f", videos, replace(FRAGILE, engine="auto", ray_address="local"), progress=False)
+
+
+def test_the_other_commands_take_it_too(no_session, videos, tmp_path):
+    from hasvideo.train import main
+
+    rows = (f"{name},{'dark' if name in ('black', 'blue') else 'light'}\n" for name in videos)
+    (tmp_path / "labels.csv").write_text("video,label\n" + "".join(rows))
+    with pytest.raises(HasvideoError, match="no Ray cluster at --ray-address 127.0.0.1:1"):
+        main([*map(str, videos.values()), "--labels", str(tmp_path / "labels.csv"), "-o", str(tmp_path / "m.ckpt"),
+              "--engine", "ray", "--ray-address", "127.0.0.1:1", "--holdout", "0"])  # fmt: skip
+
+
+@pytest.mark.parametrize(("amounts", "workers", "device", "expected"), [
+    ([{"CPU": 8}, {"CPU": 4.0}], None, "cpu", ({"num_cpus": 4}, 2)),
+    ([{"CPU": 8}, {"CPU": 8}], 4, "cpu", ({"num_cpus": 4}, 4)),
+    ([{"CPU": 2}], 5, "cpu", ({"num_cpus": 1}, 5)),
+    ([{"CPU": 8, "GPU": 2}, {"CPU": 8}, {"CPU": 8, "GPU": 1}], None, "cuda", ({"num_gpus": 1, "num_cpus": 1}, 3)),
+])  # fmt: skip
+def test_workers_share_the_machines(amounts, workers, device, expected):
+    nodes = [{"Alive": True, "Resources": a} for a in amounts] + [{"Alive": False, "Resources": {"CPU": 1}}]
+    assert _share(nodes, workers, device) == expected
+
+
+def test_a_cluster_without_what_the_device_needs():
+    with pytest.raises(UsageError, match="--device cuda: no machine of the Ray cluster has a GPU"):
+        _share([{"Alive": True, "Resources": {"CPU": 8}}], None, "cuda")
