@@ -31,9 +31,9 @@ ROOT = Path(__file__).parents[2]
 def cluster():
     """Its HOST:PORT; the tests' process is connected to it."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}.items():
+        settings = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0", "PYTHONPATH": str(ROOT)}
+        for name, value in settings.items():
             patch.setenv(name, value)
-        patch.syspath_prepend(ROOT)  # which the workers are told
         ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
         yield ray.get_runtime_context().gcs_address
         ray.shutdown()
@@ -101,10 +101,7 @@ def test_what_no_worker_can_do_is_one_error(cluster, videos, tmp_path, monkeypat
 def test_the_command_says_what_it_did_and_not_what_ray_has_to_say(cluster, videos, tmp_path):
     command = [sys.executable, "-m", "hasvideo.extract", *map(str, videos.values()), "-o", "f", "--quiet", "--engine",
                "ray+torch", "--ray-address", cluster, "--extractor", FRAGILE.extractor]  # fmt: skip
-    path = os.pathsep.join((str(ROOT), os.environ.get("PYTHONPATH", "")))
-    done = subprocess.run(
-        command, capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, check=False
-    )
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.stdout == "f: features of 2 videos made, 0 were there, 2 failed (f/failed.csv says why)\n"
     assert [line.partition(" /")[0] for line in done.stderr.splitlines()] == ["hasvideo: error:"] * 2
     assert done.returncode == 1
