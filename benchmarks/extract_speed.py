@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("videos", nargs="+", type=Path)
     parser.add_argument("--work", type=Path, default=Path("extract_speed"), help="folder for clips and results")
     parser.add_argument("--clips", type=int, default=32)
-    parser.add_argument("--seconds", type=float, default=3.0, help="of every clip")
+    parser.add_argument("--seconds", type=float, default=4.0, help="of every clip")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=ARMS)
     parser.add_argument("--plain", choices=(PLAIN, PYTORCHVIDEO), help=argparse.SUPPRESS)  # this process is that loop
