@@ -8,10 +8,11 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import sys
 import textwrap
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -202,15 +203,31 @@ def _connect(address: str) -> tuple[Any, bool]:
     if address == "local":
         os.environ.setdefault("RAY_worker_niceness", "0")  # else 15: beside anything else its workers stand still
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
+        with _silence():
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
     except (ConnectionError, RuntimeError, ValueError) as error:
         if address == "auto":
             raise HasvideoError("no Ray cluster runs on this machine: join one by ray start --address HOST:PORT, start "
                                 "one by ray start --head, or do without by --ray-address local") from error  # fmt: skip
-        raise HasvideoError(
-            f"no Ray cluster at --ray-address {address}: {textwrap.shorten(str(error), 300)}"
-        ) from error
+        # Ray sends its token to no address that was given to it, unless it is told to.
+        token = "" if "RAY_AUTH_MODE" in os.environ else " (set RAY_AUTH_MODE=token if it wants a token)"
+        reason = textwrap.shorten(str(error), 300)
+        raise HasvideoError(f"no Ray cluster at --ray-address {address}: {reason}{token}") from error
     return ray, True
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Nothing on standard error, also not from code that is not Python: Ray tells there of each attempt to connect."""
+    sys.stderr.flush()
+    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
 
 
 def _check_reachable(address: str) -> None:

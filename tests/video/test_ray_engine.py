@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -121,6 +122,20 @@ def test_a_cluster_that_is_not_there(no_session, videos, tmp_path, address, erro
     with pytest.raises(error, match=message):
         fill(tmp_path / "f", videos, replace(FRAGILE, ray_address=address), progress=False)
     assert time.monotonic() - began < 20
+
+
+def test_what_is_no_cluster_is_one_line(no_session, monkeypatch, capfd, videos, tmp_path):
+    def init(**_):
+        os.write(2, b"once more\n")
+        raise ConnectionError("Failed to connect\nto it")
+
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    monkeypatch.setattr(ray, "init", init)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(HasvideoError, match=f"at --ray-address {address}: Failed to connect to it .set RAY_AUTH_M"):
+            fill(tmp_path / "f", videos, replace(FRAGILE, ray_address=address), progress=False)
+    assert capfd.readouterr().err == ""
 
 
 def test_auto_is_what_ray_takes_it_for(no_session, monkeypatch, videos, tmp_path):
