@@ -77,12 +77,12 @@ def sweep_boxes(
     found = [np.zeros((0, 6), np.int64)]
     step = max(1, _CHUNK // (shape[0] * shape[1]))
     for first in range(0, len(maps), step):
-        grey = _grey(maps[first : first + step], shape)
-        rows = _sweep(grey, above, diagonal, largest)
+        lines = _framed(maps[first : first + step], shape)
+        rows = _sweep(lines, shape[0], above, diagonal, largest=largest)
         if holes:
             # A grey value's complement is above all cuts but those that it was above itself.
-            rest = _sweep(~grey, (len(cuts) - above)[::-1], not diagonal, False)
-            rows = np.concatenate([rows, _around_holes(rest, shape, len(cuts))])
+            rest = _sweep(lines ^ _FAR, shape[0], (len(cuts) - above)[::-1], not diagonal, inverted=True)
+            rows = np.concatenate([rows, _around_holes(rest, len(cuts))])
         rows[:, 0] += first
         found.append(rows)
     rows = np.concatenate(found)
@@ -105,45 +105,54 @@ def _check(
     return np.searchsorted(cuts, np.arange(256), "left"), (shape[0], shape[1])
 
 
-def _grey(maps: Sequence[np.ndarray] | np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """The maps' grey values and what is behind the point, in steps of 1/128: int16 ``(B, H, W)``, 0..32640."""
-    grey = np.empty((len(maps), *shape), np.int16)
-    for target, source in zip(grey, maps, strict=True):
+def _framed(maps: Sequence[np.ndarray] | np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """The maps' grey values and what is behind the point, in steps of 1/128, among zeros: int16 ``(2, chains, W + 1)``.
+
+    Even and odd rows are apart. Before each map is a row of zeros, or two, so that it has an even number of them; after
+    the last are two, and before each row is one zero.
+    """
+    height, width = shape
+    above = 2 - height % 2
+    lines = np.zeros((2, len(maps) * (height + above) // 2 + 1, width + 1), np.int16)
+    rows = lines[:, :-1].reshape(2, len(maps), -1, width + 1)[..., 1:]
+    for index, source in enumerate(maps):
         array = np.asarray(source)
         array = array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
         low, high = array.min(), array.max()
         if not np.isfinite(high - low):
             raise ValueError("a map has values that are not finite")
-        if low == 0 and high == 1:  # as many maps come: three passes less
-            np.multiply(array, 255 << _SHIFT, out=target, casting="unsafe")
-            continue
-        scaled = array - low
-        scaled /= high - low if high > low else 1
-        scaled *= 255 << _SHIFT
-        target[...] = scaled
-    return grey
+        if low != 0 or high != 1:
+            array = array - low
+            array /= high - low if high > low else 1
+        for first in range(2):
+            np.multiply(
+                array[(first - above) % 2 :: 2], 255 << _SHIFT, out=rows[first, index, (above - first + 1) // 2 :], casting="unsafe"
+            )
+    return lines
 
 
-def _sweep(grey: np.ndarray, levels: np.ndarray, diagonal: bool, largest: bool) -> np.ndarray:
+def _sweep(lines: np.ndarray, height: int, levels: np.ndarray, diagonal: bool, largest: bool = False, inverted: bool = False) -> np.ndarray:
     """Boxes ``(N, 6)``: map, cut, corners.
 
     A pixel's level is the number of cuts that it is above, ``levels[pixel >> 7]``, which never falls as pixels rise;
     it belongs to a part at the cuts before that.
     """
-    runs = _find_runs(grey, levels, diagonal)
+    runs = _find_runs(lines, height, levels, diagonal, inverted)
     root, one, other, meet = _contract(runs)
     roots = np.flatnonzero((root == np.arange(len(root))) & (runs.level > 0))
     number = np.full(len(root) + 1, len(roots))
     number[roots] = np.arange(len(roots))
     depth = int(levels.max())
     extents = _extents(runs, number[root], len(roots), depth)
-    areas = _areas(grey, levels, runs, number[root], len(roots), depth) if largest else None
+    areas = _areas(lines, levels, runs, number[root], len(roots), depth) if largest else None
     edges = _highest(number[one], number[other], meet, len(roots) + 1)
     death = _merge(edges, runs.level[roots].tolist(), extents, areas)
     cut = np.arange(depth)
     alive = (cut >= np.array(death, dtype=np.int64)[:, None]) & (cut < runs.level[roots][:, None])
     if areas is not None:
         alive &= _is_largest(np.where(alive, areas, 0), runs.map[roots])
+    if inverted:
+        alive[:1] = False
     part, cut = np.nonzero(alive)
     left, top, right, bottom = extents[:, part, cut].astype(np.int64)
     return np.stack([runs.map[roots][part], cut, left, top, 1 - right, 1 - bottom], axis=1)
@@ -160,7 +169,6 @@ class _Runs:
         rows: a run, a row and the level of the run's maximum in that row, each ``(N,)``; of each row of the chains.
         columns: likewise of maxima along columns, ``(M,)`` each.
         one, other, meet: two runs, and the level of the lower pixel of the pair where they meet ``(E,)``.
-        height: rows in a chain, 1 or 2.
     """
 
     level: np.ndarray
@@ -171,17 +179,22 @@ class _Runs:
     one: np.ndarray
     other: np.ndarray
     meet: np.ndarray
-    height: int
+    outside: np.ndarray | None
 
 
-def _find_runs(grey: np.ndarray, levels: np.ndarray, diagonal: bool) -> _Runs:
-    _, height, width = grey.shape
-    per_chain = 2 if diagonal and height % 2 == 0 else 1
-    lines = [grey[:, i::per_chain].reshape(-1) for i in range(per_chain)]
-    upper, lower = lines[0], lines[-1]
+def _find_runs(lines: np.ndarray, height: int, levels: np.ndarray, diagonal: bool, inverted: bool) -> _Runs:
+    width = lines.shape[2]
+    above = 2 - height % 2
+    upper, lower = lines.reshape(2, -1)
+    over, under = lower[:-width], upper[width:]
     chain = np.maximum(upper, lower)
-    starts = _run_starts(chain, width)
-    cells = np.diff(starts, append=len(chain))
+    starts = np.zeros(len(chain), bool)
+    rises = chain[1:] > chain[:-1]
+    np.greater(rises[1:], rises[:-1], out=starts[1:-1])
+    starts[0] = True
+    if not diagonal:
+        starts[_diagonals(upper, lower, chain) + 1] = True
+    starts = np.flatnonzero(starts)
 
     def run_of(cell: np.ndarray) -> np.ndarray:
         return np.searchsorted(starts, cell, "right") - 1
@@ -189,82 +202,67 @@ def _find_runs(grey: np.ndarray, levels: np.ndarray, diagonal: bool) -> _Runs:
     def level(pixels: np.ndarray) -> np.ndarray:
         return levels[pixels >> _SHIFT]
 
-    tops = [level(np.maximum.reduceat(line, starts)) for line in lines]
-    row = starts // width * per_chain % height
-    at_row, column = np.divmod(_column_maxima(grey), width)
-    split = np.flatnonzero(starts % width)
-    here, there = _links(upper, lower, width, height // per_chain, diagonal)
+    tops = [level(np.maximum.reduceat(line, starts)) for line in (upper, lower)]
+    at_chain = starts // width
+    index, row = np.divmod(2 * at_chain, height + above)
+    row -= above
+    columns = []
+    for line, cells in zip((upper, lower), _column_maxima(upper, lower, lines.shape, (height + above) // 2 if inverted else None), strict=True):
+        columns.append((run_of(cells), cells % width - 1, level(line[cells])))
+    floor = np.minimum(over, under)
+    rises = floor[1:] > floor[:-1]
+    here = there = np.flatnonzero(rises[:-1] > rises[1:]) + 1
+    met = floor[here]
+    if diagonal:
+        valley = level(chain[starts[1:]])
+        at = _diagonals(over, under, np.maximum(over, under))
+        right = over[at + 1] > over[at]
+        here, there = np.concatenate([here, at + right]), np.concatenate([here, at + 1 - right])
+        met = np.minimum(over[here], under[there])
+    else:
+        before = starts[1:] - 1
+        valley = level(np.maximum(np.minimum(upper[before], upper[starts[1:]]), np.minimum(lower[before], lower[starts[1:]])))
+    split = np.flatnonzero(valley)
     return _Runs(
         level=np.maximum.reduce(tops),
-        map=starts // (height // per_chain * width),
-        cells=cells,
-        rows=[(np.arange(len(starts)), row + i, top) for i, top in enumerate(tops)],
-        columns=[
-            (run_of(at_row // per_chain * width + column), column, level(grey.reshape(-1, width)[at_row, column]))
-        ],
-        one=np.concatenate([split - 1, run_of(here)]),
-        other=np.concatenate([split, run_of(there)]),
-        meet=level(np.concatenate([chain[starts[split] - 1], np.minimum(lower[here], upper[there])])),
-        height=per_chain,
+        map=index,
+        cells=np.diff(starts, append=len(chain)),
+        rows=[(slice(None), row + i, top) for i, top in enumerate(tops)],
+        columns=columns,
+        one=np.concatenate([split, run_of(here)]),
+        other=np.concatenate([split + 1, run_of(there + width)]),
+        meet=np.concatenate([valley[split], level(met)]),
+        outside=at_chain != np.append(at_chain[1:], len(chain)) if inverted else None,
     )
 
 
-def _run_starts(chain: np.ndarray, width: int) -> np.ndarray:
-    """Where chains, one after another, begin or rise after not rising."""
-    rises = _rises(chain, width)
-    starts = np.zeros(len(chain), bool)
-    np.greater(rises[1:-1], rises[:-2], out=starts[2:])
-    starts.reshape(-1, width)[:, 0] = True
-    return np.flatnonzero(starts)
-
-
-def _rises(line: np.ndarray, width: int) -> np.ndarray:
-    """Whether the next pixel is higher; True at the ends of rows."""
-    rises = np.empty(len(line), bool)
-    np.greater(line[1:], line[:-1], out=rises[:-1])
-    rises.reshape(-1, width)[:, -1] = True
-    return rises
-
-
-def _column_maxima(grey: np.ndarray) -> np.ndarray:
+def _column_maxima(upper, lower, shape, frame) -> tuple[np.ndarray, np.ndarray]:
     """Pixels at which a column stops rising, as positions in the stack."""
-    stops = np.empty(grey.shape, bool)
-    rises = grey[:, 1:] > grey[:, :-1]
-    stops[:, 0] = ~rises[:, 0]
-    np.greater(rises[:, :-1], rises[:, 1:], out=stops[:, 1:-1])
-    stops[:, -1] = rises[:, -1]
-    return np.flatnonzero(stops)
+    width = shape[2]
+    inner = lower > upper
+    outer = upper[width:] > lower[:-width]
+    stops = outer > inner[width:]
+    if frame:
+        stops.reshape(-1, width)[frame - 1 :: frame] = False
+    return width + np.flatnonzero(stops), np.flatnonzero(inner[:-width] > outer)
 
 
-def _links(
-    upper: np.ndarray, lower: np.ndarray, width: int, chains: int, diagonal: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels of ``lower`` and of ``upper``, one chain below, whose pairs are needed to join what is connected."""
-    over, under = lower[:-width], upper[width:]
-    rises = _rises(np.minimum(over, under), width)
-    crest = np.empty(len(rises), bool)
-    np.greater(rises[:-1], rises[1:], out=crest[1:])
-    crest[:1] = ~rises[:1]
-    crest.reshape(-1, width)[:, -1] = rises.reshape(-1, width)[:, -2]
-    crest.reshape(-1, width)[chains - 1 :: chains] = False
-    here = np.flatnonzero(crest)
-    if not diagonal:
-        return here, here + width
-    down = under > over
-    climbs = over[1:] > over[:-1]
-    saddle = climbs == down[:-1]
-    saddle &= down[1:] != down[:-1]
-    saddle &= (under[1:] > under[:-1]) != climbs
-    at = np.flatnonzero(saddle)
-    at = at[(at % width < width - 1) & (at // width % chains < chains - 1)]
-    right = climbs[at]
-    return np.concatenate([here, at + right]), np.concatenate([here, at + 1 - right]) + width
+def _diagonals(over: np.ndarray, under: np.ndarray, higher: np.ndarray) -> np.ndarray:
+    """Squares, as positions of their left pixels, whose two highest pixels share a corner only."""
+    by_sides = np.maximum(np.minimum(over[1:], over[:-1]), np.minimum(under[1:], under[:-1]))
+    return np.flatnonzero(np.minimum(higher[1:], higher[:-1]) > by_sides)
 
 
 def _contract(runs: _Runs) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Join runs to those that they are never without: the run that stands for each, and what is left to meet."""
     root = np.arange(len(runs.level))
-    one, other, meet = runs.one, runs.other, runs.meet
+    one, other, meet, top = runs.one, runs.other, runs.meet, runs.level
+    if runs.outside is not None:
+        root[runs.outside] = 0
+        top[0] = 256
+        one, other = root[one], root[other]
+        apart = np.flatnonzero(one != other)
+        one, other, meet = one[apart], other[apart], meet[apart]
     while True:
         # At equal levels the later one is joined to, so that no circle of runs can come about.
         one, other = np.minimum(one, other), np.maximum(one, other)
@@ -301,11 +299,9 @@ def _extents(runs: _Runs, number: np.ndarray, count: int, depth: int) -> np.ndar
     return np.minimum.accumulate(reach[:, :count, :0:-1], axis=2)[:, :, ::-1]
 
 
-def _areas(grey: np.ndarray, levels: np.ndarray, runs: _Runs, number: np.ndarray, count: int, depth: int) -> np.ndarray:
+def _areas(lines: np.ndarray, levels: np.ndarray, runs: _Runs, number: np.ndarray, count: int, depth: int) -> np.ndarray:
     """Pixels of what each maximum stands for at each cut, int ``(count, depth)``."""
-    maps, height, width = grey.shape
-    of_cell = np.repeat(number * 256, runs.cells).reshape(maps, height // runs.height, 1, width)
-    key = of_cell + (grey >> _SHIFT).reshape(maps, height // runs.height, runs.height, width)
+    key = np.repeat(number * 256, runs.cells) + (lines >> _SHIFT).reshape(2, -1)
     pixels = np.bincount(key.reshape(-1), minlength=(count + 1) * 256).reshape(-1, 256)[:count]
     by_level = pixels @ (levels[:, None] == np.arange(depth + 1))
     return np.cumsum(by_level[:, :0:-1], axis=1)[:, ::-1]
@@ -362,9 +358,7 @@ def _is_largest(areas: np.ndarray, maps: np.ndarray) -> np.ndarray:
     return ranked == np.repeat(best, np.diff(begin, append=len(maps)), axis=0)
 
 
-def _around_holes(rest: np.ndarray, shape: tuple[int, int], cuts: int) -> np.ndarray:
-    """The holes among the parts of the complement, their boxes grown by the pixels around them."""
+def _around_holes(rest: np.ndarray, cuts: int) -> np.ndarray:
+    """The holes, which the parts of the complement are, with boxes grown by the pixels around them."""
     index, cut, left, top, right, bottom = rest.T
-    inner = (left > 0) & (top > 0) & (right < shape[1]) & (bottom < shape[0])
-    grown = np.stack([index, cuts - 1 - cut, left - 1, top - 1, right + 1, bottom + 1], axis=1)
-    return grown[inner]
+    return np.stack([index, cuts - 1 - cut, left - 1, top - 1, right + 1, bottom + 1], axis=1)
