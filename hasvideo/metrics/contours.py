@@ -5,8 +5,9 @@ parts at all thresholds are one tree (the component tree, or max-tree: Salembier
 while most pixels are only compared with their neighbours:
 
 - Two neighbouring rows, connected by corners too, are one chain: each of its cells, the higher of two pixels, touches
-  the next. (Connected by sides only, every row is a chain of its own.) Cut at its valleys, a chain is a few *runs* that
-  rise and then fall. What is above a threshold within a run is connected, so runs take the place of pixels.
+  the next. (Connected by sides only, it is cut where the higher ones of four pixels share a corner only.) Cut at its
+  valleys, a chain is a few *runs* that rise and then fall. What is above a threshold within a run is connected, so
+  runs take the place of pixels.
 - Neighbouring chains meet at pairs of pixels. Of all pairs above each other only those matter whose lower value is a
   maximum along the row: any other pair is joined through a better one beside it. Diagonal pairs matter only where both
   pixels are above the other two of their square.
@@ -14,6 +15,8 @@ while most pixels are only compared with their neighbours:
   of the map, a handful, which merge one after another by falling threshold.
 - A part reaches to the outermost rows in which one of its runs is above the threshold, and to the outermost columns in
   which a maximum along the column is.
+- Holes are parts of the complement. Around it is a frame that is higher than all, so that what touches the border is no
+  hole but a part of the frame, most of it from the start.
 
 All but the last merging is numpy on whole stacks of maps.
 """
@@ -22,12 +25,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 _CHUNK = 400_000  # pixels of the maps looked at in one go: what stays in a processor's cache
+_GROUP = 8  # chunks whose runs are joined in one go
 _SHIFT = 7  # 128 steps of a grey value are told apart, so that slopes are not plateaus
 _FAR = np.iinfo(np.int16).max
+_OUTSIDE = 256  # a level above all
+_BITS = _START, _UPPER, _LOWER, _HERE, _THERE = tuple(np.uint8(1 << bit) for bit in range(5))
 
 
 @dataclass(frozen=True)
@@ -75,13 +82,18 @@ def sweep_boxes(
     """
     above, shape = _check(maps, cuts, holes and largest)
     found = [np.zeros((0, 6), np.int64)]
-    step = max(1, _CHUNK // (shape[0] * shape[1]))
-    for first in range(0, len(maps), step):
-        lines = _framed(maps[first : first + step], shape)
-        rows = _sweep(lines, shape[0], above, diagonal, largest=largest)
-        if holes:
+    step = max(1, min(_CHUNK // (shape[0] * shape[1]), len(maps)))
+    group = step if largest else step * _GROUP
+    frame = _Frame(min(group, len(maps)), shape)
+    scanner = _Scanner(step, frame, diagonal)
+    complement = _Scanner(step, frame, not diagonal, inverted=True) if holes else None
+    for first in range(0, len(maps), group):
+        some = maps[first : first + group]
+        frame.fill(some)
+        rows = _sweep(frame, len(some), scanner, above, largest)
+        if complement:
             # A grey value's complement is above all cuts but those that it was above itself.
-            rest = _sweep(lines ^ _FAR, shape[0], (len(cuts) - above)[::-1], not diagonal, inverted=True)
+            rest = _sweep(frame, len(some), complement, (len(cuts) - above)[::-1])
             rows = np.concatenate([rows, _around_holes(rest, len(cuts))])
         rows[:, 0] += first
         found.append(rows)
@@ -105,54 +117,69 @@ def _check(
     return np.searchsorted(cuts, np.arange(256), "left"), (shape[0], shape[1])
 
 
-def _framed(maps: Sequence[np.ndarray] | np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """The maps' grey values and what is behind the point, in steps of 1/128, among zeros: int16 ``(2, chains, W + 1)``.
+class _Frame:
+    """Room for the grey values of a group of maps, among zeros.
 
-    Even and odd rows are apart. Before each map is a row of zeros, or two, so that it has an even number of them; after
-    the last are two, and before each row is one zero.
+    Even and odd rows are apart. Before each map are two rows of zeros, or one if its rows are odd in number, so that
+    rows come in pairs; after the last map are two; and before each row is one zero. So no row, column or map has ends
+    that need a look of their own.
+
+    Attributes:
+        lines: int16 ``(2, pairs of rows, W + 1)``.
+        pairs: of rows, a map.
+        above: rows of zeros before a map.
     """
-    height, width = shape
-    above = 2 - height % 2
-    lines = np.zeros((2, len(maps) * (height + above) // 2 + 1, width + 1), np.int16)
-    rows = lines[:, :-1].reshape(2, len(maps), -1, width + 1)[..., 1:]
-    for index, source in enumerate(maps):
-        array = np.asarray(source)
-        array = array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
-        low, high = array.min(), array.max()
-        if not np.isfinite(high - low):
-            raise ValueError("a map has values that are not finite")
-        if low != 0 or high != 1:
-            array = array - low
-            array /= high - low if high > low else 1
-        for first in range(2):
-            np.multiply(
-                array[(first - above) % 2 :: 2], 255 << _SHIFT, out=rows[first, index, (above - first + 1) // 2 :], casting="unsafe"
-            )
-    return lines
+
+    def __init__(self, maps: int, shape: tuple[int, int]) -> None:
+        self.pairs = (shape[0] + 1) // 2 + 1
+        self.lines = np.zeros((2, maps * self.pairs + 1, shape[1] + 1), np.int16)
+
+    def fill(self, maps: Sequence[np.ndarray] | np.ndarray) -> None:
+        """Write the maps' grey values and what is behind the point, in steps of 1/128: 0..32640."""
+        for index, source in enumerate(maps):
+            array = _unit(np.asarray(source))
+            rows = self.lines[:, index * self.pairs + 1 : (index + 1) * self.pairs, 1:]
+            for odd in range(2):
+                half = array[odd::2]
+                np.multiply(half, 255 << _SHIFT, out=rows[odd, : len(half)], casting="unsafe")
 
 
-def _sweep(lines: np.ndarray, height: int, levels: np.ndarray, diagonal: bool, largest: bool = False, inverted: bool = False) -> np.ndarray:
-    """Boxes ``(N, 6)``: map, cut, corners.
+def _unit(array: np.ndarray) -> np.ndarray:
+    """A map scaled to its range."""
+    array = array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
+    low, high = array.min(), array.max()
+    if not np.isfinite(high - low):
+        raise ValueError("a map has values that are not finite")
+    if low == 0 and high == 1:  # as many maps come
+        return array
+    array = array - low
+    array /= high - low if high > low else 1
+    return array
+
+
+def _sweep(frame: _Frame, maps: int, scanner: _Scanner, levels: np.ndarray, largest: bool = False) -> np.ndarray:
+    """Boxes ``(N, 6)``: map, cut, corners; of the frame's first ``maps``.
 
     A pixel's level is the number of cuts that it is above, ``levels[pixel >> 7]``, which never falls as pixels rise;
     it belongs to a part at the cuts before that.
     """
-    runs = _find_runs(lines, height, levels, diagonal, inverted)
+    runs = _find_runs(frame, maps, scanner, levels)
     root, one, other, meet = _contract(runs)
     roots = np.flatnonzero((root == np.arange(len(root))) & (runs.level > 0))
     number = np.full(len(root) + 1, len(roots))
     number[roots] = np.arange(len(roots))
+    number = number[root]
     depth = int(levels.max())
-    extents = _extents(runs, number[root], len(roots), depth)
-    areas = _areas(lines, levels, runs, number[root], len(roots), depth) if largest else None
+    extents = _extents(runs, number, len(roots), depth)
+    areas = _areas(frame.lines[:, : maps * frame.pairs], levels, runs, number, len(roots), depth) if largest else None
     edges = _highest(number[one], number[other], meet, len(roots) + 1)
     death = _merge(edges, runs.level[roots].tolist(), extents, areas)
     cut = np.arange(depth)
     alive = (cut >= np.array(death, dtype=np.int64)[:, None]) & (cut < runs.level[roots][:, None])
     if areas is not None:
         alive &= _is_largest(np.where(alive, areas, 0), runs.map[roots])
-    if inverted:
-        alive[:1] = False
+    if runs.outside is not None:
+        alive[0] = False
     part, cut = np.nonzero(alive)
     left, top, right, bottom = extents[:, part, cut].astype(np.int64)
     return np.stack([runs.map[roots][part], cut, left, top, 1 - right, 1 - bottom], axis=1)
@@ -163,120 +190,220 @@ class _Runs:
     """N runs of a stack of maps, where they meet, and the maxima along columns.
 
     Attributes:
+        start: first cell ``(N,)``.
         level: of the run's maximum ``(N,)``.
         map: that the run is in ``(N,)``.
-        cells: of the run ``(N,)``.
-        rows: a run, a row and the level of the run's maximum in that row, each ``(N,)``; of each row of the chains.
-        columns: likewise of maxima along columns, ``(M,)`` each.
+        rows: the first of the run's two rows ``(N,)``.
+        tops: levels of the run's maxima in its first and in its second row, ``(N,)`` each.
+        columns: of maxima along columns their run, column and level, ``(M,)`` each.
         one, other, meet: two runs, and the level of the lower pixel of the pair where they meet ``(E,)``.
+        outside: whether a run reaches the frame, bool ``(N,)``; None where the frame is low.
     """
 
+    start: np.ndarray
     level: np.ndarray
     map: np.ndarray
-    cells: np.ndarray
-    rows: list[tuple[np.ndarray, np.ndarray, np.ndarray]]
-    columns: list[tuple[np.ndarray, np.ndarray, np.ndarray]]
+    rows: np.ndarray
+    tops: list[np.ndarray]
+    columns: tuple[np.ndarray, np.ndarray, np.ndarray]
     one: np.ndarray
     other: np.ndarray
     meet: np.ndarray
     outside: np.ndarray | None
 
 
-def _find_runs(lines: np.ndarray, height: int, levels: np.ndarray, diagonal: bool, inverted: bool) -> _Runs:
-    width = lines.shape[2]
-    above = 2 - height % 2
-    upper, lower = lines.reshape(2, -1)
-    over, under = lower[:-width], upper[width:]
-    chain = np.maximum(upper, lower)
-    starts = np.zeros(len(chain), bool)
-    rises = chain[1:] > chain[:-1]
-    np.greater(rises[1:], rises[:-1], out=starts[1:-1])
-    starts[0] = True
-    if not diagonal:
-        starts[_diagonals(upper, lower, chain) + 1] = True
-    starts = np.flatnonzero(starts)
-
-    def run_of(cell: np.ndarray) -> np.ndarray:
-        return np.searchsorted(starts, cell, "right") - 1
+def _find_runs(frame: _Frame, maps: int, scanner: _Scanner, levels: np.ndarray) -> _Runs:
+    scans: list[_Scan] = []
+    runs = 0
+    for first in range(0, maps, scanner.maps):
+        begin, end = first * frame.pairs, min(first + scanner.maps, maps) * frame.pairs
+        scans.append(scanner.scan(frame.lines[:, begin : end + 1], begin, runs))
+        runs += len(scans[-1].start)
+    scan = _Scan(*(np.concatenate(part) for part in zip(*scans, strict=True)))
 
     def level(pixels: np.ndarray) -> np.ndarray:
         return levels[pixels >> _SHIFT]
 
-    tops = [level(np.maximum.reduceat(line, starts)) for line in (upper, lower)]
-    at_chain = starts // width
-    index, row = np.divmod(2 * at_chain, height + above)
-    row -= above
-    columns = []
-    for line, cells in zip((upper, lower), _column_maxima(upper, lower, lines.shape, (height + above) // 2 if inverted else None), strict=True):
-        columns.append((run_of(cells), cells % width - 1, level(line[cells])))
-    floor = np.minimum(over, under)
-    rises = floor[1:] > floor[:-1]
-    here = there = np.flatnonzero(rises[:-1] > rises[1:]) + 1
-    met = floor[here]
-    if diagonal:
-        valley = level(chain[starts[1:]])
-        at = _diagonals(over, under, np.maximum(over, under))
-        right = over[at + 1] > over[at]
-        here, there = np.concatenate([here, at + right]), np.concatenate([here, at + 1 - right])
-        met = np.minimum(over[here], under[there])
-    else:
-        before = starts[1:] - 1
-        valley = level(np.maximum(np.minimum(upper[before], upper[starts[1:]]), np.minimum(lower[before], lower[starts[1:]])))
+    tops = [level(scan.upper_top), level(scan.lower_top)]
+    pair = scan.start // frame.lines.shape[2]
+    index = pair // frame.pairs
+    valley = level(scan.valley)
     split = np.flatnonzero(valley)
     return _Runs(
-        level=np.maximum.reduce(tops),
+        start=scan.start,
+        level=np.maximum(*tops),
         map=index,
-        cells=np.diff(starts, append=len(chain)),
-        rows=[(slice(None), row + i, top) for i, top in enumerate(tops)],
-        columns=columns,
-        one=np.concatenate([split, run_of(here)]),
-        other=np.concatenate([split + 1, run_of(there + width)]),
-        meet=np.concatenate([valley[split], level(met)]),
-        outside=at_chain != np.append(at_chain[1:], len(chain)) if inverted else None,
+        rows=2 * (pair - index * frame.pairs - 1),
+        tops=tops,
+        columns=(scan.column_run, scan.column, level(scan.column_top)),
+        one=np.concatenate([split - 1, scan.here]),
+        other=np.concatenate([split, scan.there]),
+        meet=np.concatenate([valley[split], level(scan.meet)]),
+        outside=pair != np.append(pair[1:], -1) if scanner.inverted else None,
     )
 
 
-def _column_maxima(upper, lower, shape, frame) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels at which a column stops rising, as positions in the stack."""
-    width = shape[2]
-    inner = lower > upper
-    outer = upper[width:] > lower[:-width]
-    stops = outer > inner[width:]
-    if frame:
-        stops.reshape(-1, width)[frame - 1 :: frame] = False
-    return width + np.flatnonzero(stops), np.flatnonzero(inner[:-width] > outer)
+class _Scan(NamedTuple):
+    """What a look at every pixel finds of N runs, M maxima along columns and E pairs where runs of two chains meet.
+
+    Attributes:
+        start: cell before the first that is higher ``(N,)``.
+        valley: where the run meets the one before, 0 for none ``(N,)``.
+        upper_top, lower_top: the run's maximum in its first and in its second row ``(N,)``.
+        column_run, column, column_top: a maximum's run, column and value ``(M,)``.
+        here, there, meet: a run, one of the next chain, and the lower pixel of the pair ``(E,)``.
+    """
+
+    start: np.ndarray
+    valley: np.ndarray
+    upper_top: np.ndarray
+    lower_top: np.ndarray
+    column_run: np.ndarray
+    column: np.ndarray
+    column_top: np.ndarray
+    here: np.ndarray
+    there: np.ndarray
+    meet: np.ndarray
 
 
-def _diagonals(over: np.ndarray, under: np.ndarray, higher: np.ndarray) -> np.ndarray:
-    """Squares, as positions of their left pixels, whose two highest pixels share a corner only."""
-    by_sides = np.maximum(np.minimum(over[1:], over[:-1]), np.minimum(under[1:], under[:-1]))
-    return np.flatnonzero(np.minimum(higher[1:], higher[:-1]) > by_sides)
+class _Scanner:
+    """Looks at every pixel of a few maps, in memory that is kept: new memory costs more than what is done in it.
+
+    Args:
+        maps: looked at in one go.
+        frame: that they are in.
+        diagonal: see :func:`sweep_boxes`.
+        inverted: take the complement, frame included, which is then higher than all. So all that touches the border is
+            one part.
+    """
+
+    def __init__(self, maps: int, frame: _Frame, diagonal: bool, inverted: bool = False) -> None:
+        self.maps = maps
+        self.diagonal = diagonal
+        self.inverted = inverted
+        self.pairs = frame.pairs
+        self.width = frame.lines.shape[2]
+        self._allocate((maps * frame.pairs + 1) * self.width)
+
+    def _allocate(self, cells: int) -> None:
+        self.complement = np.empty((2, cells), np.int16)
+        self.chain = np.empty(cells, np.int16)
+        self.floor = np.empty(cells - self.width, np.int16)
+        self.inner = np.empty(cells, bool)
+        self.outer = np.empty(cells - self.width, bool)
+        self.marks = np.empty(cells, np.uint8)
+        self.flags = np.empty((3, cells), bool)
+
+    def scan(self, lines: np.ndarray, pair: int, runs: int) -> _Scan:
+        """Look at some maps and the zeros behind, which begin at a pair of rows; before them are so many runs."""
+        width, marks = self.width, self.marks
+        lines = lines.reshape(2, -1)
+        if lines.shape[1] != len(marks):
+            self._allocate(lines.shape[1])
+            marks = self.marks
+        upper, lower = np.bitwise_xor(lines, _FAR, out=self.complement) if self.inverted else lines
+        over, under = lower[:-width], upper[width:]
+        chain = np.maximum(upper, lower, out=self.chain)
+        floor = np.minimum(over, under, out=self.floor)
+        inner = np.greater(lower, upper, out=self.inner)
+        outer = np.greater(under, over, out=self.outer)
+        self._mark_all(chain, floor, inner, outer)
+        if self.diagonal:
+            corner = self._corners(over, under, outer)
+        else:
+            marks[self._corners(upper, lower, inner) + 1] |= _START
+
+        at = np.flatnonzero(np.not_equal(marks, 0, out=self.flags[0]))
+        kind = marks[at]
+        run = np.cumsum(kind & _START, dtype=np.int64) + (runs - 1)
+        start, top, bottom, here, there = (np.flatnonzero((kind & bit) != 0) for bit in _BITS)
+        start, column = at[start], np.concatenate([at[top], at[bottom]])
+        here_run, there_run, meet = run[here], run[there], floor[at[here]]
+        if self.diagonal:
+            valley = chain[start]
+            right = over[corner + 1] > over[corner]
+            one, other = corner + right, corner + 1 - right
+            here_run = np.concatenate([here_run, np.searchsorted(start, one, "right") + (runs - 1)])
+            there_run = np.concatenate([there_run, np.searchsorted(start, other + width, "right") + (runs - 1)])
+            meet = np.concatenate([meet, np.minimum(over[one], under[other])])
+        else:
+            before = start - 1
+            valley = np.maximum(np.minimum(upper[start], upper[before]), np.minimum(lower[start], lower[before]))
+        valley[0] = 0
+        return _Scan(
+            start + pair * width,
+            valley,
+            np.maximum.reduceat(upper, start),
+            np.maximum.reduceat(lower, start),
+            np.concatenate([run[top], run[bottom]]),
+            column % width - 1,
+            np.concatenate([upper[at[top]], lower[at[bottom]]]),
+            here_run,
+            there_run,
+            meet,
+        )
+
+    def _mark_all(self, chain: np.ndarray, floor: np.ndarray, inner: np.ndarray, outer: np.ndarray) -> None:
+        """Mark where runs start, columns stop rising from row to row, and the lower of two chains' pixels does."""
+        width, marks = self.width, self.marks
+        marks.fill(0)
+        rises = np.greater(chain[1:], chain[:-1], out=self.flags[0, 1:])
+        self._mark(rises[1:], rises[:-1], _START, 1)
+        marks[0] = _START
+        self._mark(outer, inner[width:], _UPPER, width)
+        self._mark(inner[:-width], outer, _LOWER, 0)
+        if self.inverted:  # the frame's own are of no use
+            rows = marks.reshape(-1, width)
+            rows[:: self.pairs] &= ~_UPPER
+            rows[self.pairs - 1 :: self.pairs] &= ~_LOWER
+        rises = np.greater(floor[1:], floor[:-1], out=self.flags[0, : len(floor) - 1])
+        self._mark(rises[:-1], rises[1:], _HERE, 1)
+        self._mark(rises[:-1], rises[1:], _THERE, width + 1)
+
+    def _mark(self, this: np.ndarray, other: np.ndarray, bit: np.uint8, first: int) -> None:
+        """Mark where this is and the other is not."""
+        flags = np.greater(this, other, out=self.flags[1, : len(this)]).view(np.uint8)
+        np.multiply(flags, bit, out=flags)
+        self.marks[first : first + len(this)] |= flags
+
+    def _corners(self, over: np.ndarray, under: np.ndarray, down: np.ndarray) -> np.ndarray:
+        """Squares, as their left cells, whose two higher pixels share a corner only; ``down`` is ``under > over``."""
+        climbs, other, turns = self.flags[:, : len(over) - 1]
+        np.greater(over[1:], over[:-1], out=climbs)
+        np.greater(under[1:], under[:-1], out=other)
+        np.not_equal(climbs, other, out=climbs)
+        np.not_equal(down[1:], down[:-1], out=turns)
+        return np.flatnonzero(np.logical_and(climbs, turns, out=turns))
 
 
 def _contract(runs: _Runs) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Join runs to those that they are never without: the run that stands for each, and what is left to meet."""
     root = np.arange(len(runs.level))
-    one, other, meet, top = runs.one, runs.other, runs.meet, runs.level
+    one, other, meet = runs.one, runs.other, runs.meet
     if runs.outside is not None:
         root[runs.outside] = 0
-        top[0] = 256
-        one, other = root[one], root[other]
-        apart = np.flatnonzero(one != other)
-        one, other, meet = one[apart], other[apart], meet[apart]
+        runs.level[0] = _OUTSIDE
+        one, other, meet = _apart(root[one], root[other], meet)
     while True:
         # At equal levels the later one is joined to, so that no circle of runs can come about.
         one, other = np.minimum(one, other), np.maximum(one, other)
-        up = meet == runs.level[one]
-        down = (meet == runs.level[other]) & ~up
-        if not (up.any() or down.any()):  # no run is joined to another for good
+        joined = meet == runs.level[one]
+        up = np.flatnonzero(joined)
+        down = np.flatnonzero((meet == runs.level[other]) & ~joined)
+        if not (len(up) or len(down)):  # no run is joined to another for good
             return root, one, other, meet
         into = np.arange(len(root))
         into[one[up]] = other[up]
         into[other[down]] = one[down]
         into = _follow(into)
-        root, one, other = into[root], into[one], into[other]
-        apart = np.flatnonzero(one != other)
-        one, other, meet = one[apart], other[apart], meet[apart]
+        root = into[root]
+        one, other, meet = _apart(into[one], into[other], meet)
+
+
+def _apart(one: np.ndarray, other: np.ndarray, meet: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Those that are not the same."""
+    apart = np.flatnonzero(one != other)
+    return one[apart], other[apart], meet[apart]
 
 
 def _follow(into: np.ndarray) -> np.ndarray:
@@ -291,17 +418,25 @@ def _follow(into: np.ndarray) -> np.ndarray:
 def _extents(runs: _Runs, number: np.ndarray, count: int, depth: int) -> np.ndarray:
     """How far what each maximum stands for reaches at each cut: least ``x, y, -x, -y``, int16 ``(4, count, depth)``."""
     reach = np.full((4, count + 1, depth + 1), _FAR, np.int16)
-    for axis, found in enumerate((runs.columns, runs.rows)):
-        for run, place, level in found:
-            at, short = number[run] * (depth + 1) + level, place.astype(np.int16)
-            np.minimum.at(reach[axis].reshape(-1), at, short)
-            np.minimum.at(reach[axis + 2].reshape(-1), at, -short)
+    run, column, level = runs.columns
+    upper, lower = runs.tops
+    for axis, part, place, top in (
+        (0, number[run], column, level),
+        (1, number, runs.rows, upper),
+        (1, number, runs.rows + 1, lower),
+    ):
+        at, short = part * (depth + 1) + top, place.astype(np.int16)
+        np.minimum.at(reach[axis].reshape(-1), at, short)
+        np.minimum.at(reach[axis + 2].reshape(-1), at, -short)
     return np.minimum.accumulate(reach[:, :count, :0:-1], axis=2)[:, :, ::-1]
 
 
-def _areas(lines: np.ndarray, levels: np.ndarray, runs: _Runs, number: np.ndarray, count: int, depth: int) -> np.ndarray:
+def _areas(
+    lines: np.ndarray, levels: np.ndarray, runs: _Runs, number: np.ndarray, count: int, depth: int
+) -> np.ndarray:
     """Pixels of what each maximum stands for at each cut, int ``(count, depth)``."""
-    key = np.repeat(number * 256, runs.cells) + (lines >> _SHIFT).reshape(2, -1)
+    lines = lines.reshape(2, -1)
+    key = np.repeat(number * 256, np.diff(runs.start, append=lines.shape[1])) + (lines >> _SHIFT)
     pixels = np.bincount(key.reshape(-1), minlength=(count + 1) * 256).reshape(-1, 256)[:count]
     by_level = pixels @ (levels[:, None] == np.arange(depth + 1))
     return np.cumsum(by_level[:, :0:-1], axis=1)[:, ::-1]
