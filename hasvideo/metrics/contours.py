@@ -34,6 +34,7 @@ _GROUP = 8  # chunks whose runs are joined in one go
 _SHIFT = 7  # 128 steps of a grey value are told apart, so that slopes are not plateaus
 _FAR = np.iinfo(np.int16).max
 _OUTSIDE = 256  # a level above all
+_Meets = tuple[np.ndarray, np.ndarray, np.ndarray]  # two runs each, and the level or value where they do
 _BITS = _START, _UPPER, _LOWER, _HERE, _THERE = tuple(np.uint8(1 << bit) for bit in range(5))
 
 
@@ -120,14 +121,13 @@ def _check(
 class _Frame:
     """Room for the grey values of a group of maps, among zeros.
 
-    Even and odd rows are apart. Before each map are two rows of zeros, or one if its rows are odd in number, so that
-    rows come in pairs; after the last map are two; and before each row is one zero. So no row, column or map has ends
-    that need a look of their own.
+    Even and odd rows are apart. Before each map and after the last one are two rows of zeros, behind a map of an odd
+    number of rows is one more, and before each row is one zero. So no row, column or map has ends that need a look of
+    their own: all of the stack can be compared with itself, shifted by one cell or one row.
 
     Attributes:
         lines: int16 ``(2, pairs of rows, W + 1)``.
         pairs: of rows, a map.
-        above: rows of zeros before a map.
     """
 
     def __init__(self, maps: int, shape: tuple[int, int]) -> None:
@@ -308,39 +308,45 @@ class _Scanner:
         inner = np.greater(lower, upper, out=self.inner)
         outer = np.greater(under, over, out=self.outer)
         self._mark_all(chain, floor, inner, outer)
-        if self.diagonal:
-            corner = self._corners(over, under, outer)
-        else:
-            marks[self._corners(upper, lower, inner) + 1] |= _START
-
+        across = self._corners(over, under, outer) if self.diagonal else self._corners(upper, lower, inner)
+        if not self.diagonal:
+            marks[across + 1] |= _START
         at = np.flatnonzero(np.not_equal(marks, 0, out=self.flags[0]))
         kind = marks[at]
-        run = np.cumsum(kind & _START, dtype=np.int64) + (runs - 1)
+        run = np.cumsum(kind & _START, dtype=np.int64) - 1
         start, top, bottom, here, there = (np.flatnonzero((kind & bit) != 0) for bit in _BITS)
         start, column = at[start], np.concatenate([at[top], at[bottom]])
-        here_run, there_run, meet = run[here], run[there], floor[at[here]]
+        meets = run[here], run[there], floor[at[here]]
         if self.diagonal:
             valley = chain[start]
-            right = over[corner + 1] > over[corner]
-            one, other = corner + right, corner + 1 - right
-            here_run = np.concatenate([here_run, np.searchsorted(start, one, "right") + (runs - 1)])
-            there_run = np.concatenate([there_run, np.searchsorted(start, other + width, "right") + (runs - 1)])
-            meet = np.concatenate([meet, np.minimum(over[one], under[other])])
+            meets = self._meet_across(across, start, over, under, meets)
         else:
             before = start - 1
             valley = np.maximum(np.minimum(upper[start], upper[before]), np.minimum(lower[start], lower[before]))
         valley[0] = 0
         return _Scan(
-            start + pair * width,
-            valley,
-            np.maximum.reduceat(upper, start),
-            np.maximum.reduceat(lower, start),
-            np.concatenate([run[top], run[bottom]]),
-            column % width - 1,
-            np.concatenate([upper[at[top]], lower[at[bottom]]]),
-            here_run,
-            there_run,
-            meet,
+            start=start + pair * width,
+            valley=valley,
+            upper_top=np.maximum.reduceat(upper, start),
+            lower_top=np.maximum.reduceat(lower, start),
+            column_run=np.concatenate([run[top], run[bottom]]) + runs,
+            column=column % width - 1,
+            column_top=np.concatenate([upper[at[top]], lower[at[bottom]]]),
+            here=meets[0] + runs,
+            there=meets[1] + runs,
+            meet=meets[2],
+        )
+
+    def _meet_across(
+        self, left: np.ndarray, start: np.ndarray, over: np.ndarray, under: np.ndarray, meets: _Meets
+    ) -> _Meets:
+        """Add the runs that meet across the squares with these left cells."""
+        right = over[left + 1] > over[left]
+        here, there = left + right, left + 1 - right
+        return (
+            np.append(meets[0], np.searchsorted(start, here, "right") - 1),
+            np.append(meets[1], np.searchsorted(start, there + self.width, "right") - 1),
+            np.append(meets[2], np.minimum(over[here], under[there])),
         )
 
     def _mark_all(self, chain: np.ndarray, floor: np.ndarray, inner: np.ndarray, outer: np.ndarray) -> None:
@@ -400,7 +406,7 @@ def _contract(runs: _Runs) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarr
         one, other, meet = _apart(into[one], into[other], meet)
 
 
-def _apart(one: np.ndarray, other: np.ndarray, meet: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _apart(one: np.ndarray, other: np.ndarray, meet: np.ndarray) -> _Meets:
     """Those that are not the same."""
     apart = np.flatnonzero(one != other)
     return one[apart], other[apart], meet[apart]

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
+from hasvideo.metrics import contours
 from hasvideo.metrics.contours import sweep_boxes
 
 EIGHT = np.ones((3, 3), int)
@@ -101,6 +102,16 @@ def test_many_maps_are_the_same_as_each_alone():
     together = swept(maps, cuts, holes=True)
     for index, array in enumerate(maps):
         assert swept([array], cuts, holes=True) == {(0, c): b for (i, c), b in together.items() if i == index}
+
+
+@pytest.mark.parametrize("height", [22, 23])
+@pytest.mark.parametrize("options", [{}, {"holes": True}, {"largest": True}])
+def test_maps_looked_at_in_many_goes(monkeypatch, height, options):
+    rng = np.random.default_rng(2)
+    maps = [ndimage.gaussian_filter(rng.random((height, 30)), 2) for _ in range(37)]
+    together = swept(maps, [0, 30, 128, 200], **options)
+    monkeypatch.setattr(contours, "_CHUNK", 2 * height * 30)
+    assert swept(maps, [0, 30, 128, 200], **options) == together
 
 
 def test_two_bumps_merge_at_their_saddle():
