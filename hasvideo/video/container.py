@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hasvideo.errors import DecodeError
 from hasvideo.types import VideoInfo
@@ -126,7 +126,7 @@ class Container:
         address, options = self._address()
         try:
             with _libav_log() as log:
-                container = av.open(address, options=options, metadata_errors="replace")
+                container = av.open(address, options=options, **_any_metadata())
         except PermissionError as error:
             raise DecodeError(f"{self.path}: no permission to read it") from error
         except (av.FFmpegError, ValueError) as error:
@@ -230,6 +230,13 @@ def _libav_log() -> Iterator[list[tuple[int, str, str]]]:
     finally:
         av.logging.set_level(level)
         av.logging.set_skip_repeated(skip)
+
+
+def _any_metadata() -> dict[str, Any]:
+    """The option by which PyAV opens files whose metadata is not UTF-8: from version 19 on it does so unasked."""
+    import av
+
+    return {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
 
 
 def _decode(packets: Iterable[Packet]) -> Iterator[VideoFrame]:

@@ -178,6 +178,20 @@ def test_chunks_are_the_frames_in_order(folder, size):
     assert read_numbers(chunks) == list(range(60))
 
 
+def test_metadata_that_is_no_utf8_is_no_obstacle(tmp_path):
+    path = tmp_path / "video.mp4"
+    with av.open(str(path), "w") as container:
+        container.metadata["title"] = "Caf-"
+        stream = container.add_stream("libx264", 25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        container.mux(stream.encode(av.VideoFrame(64, 48, "yuv420p")))
+        container.mux(stream.encode())
+    written = path.read_bytes()
+    assert b"Caf-" in written
+    path.write_bytes(written.replace(b"Caf-", b"Caf\xe9"))
+    assert len(list(open_reader(path, "pyav").frames())) == 1
+
+
 def test_without_fps_every_source_frame_comes_once(folder, decoder):
     path, _ = make(folder, "constant_29.97.mp4")
 
