@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
 import warnings
 from argparse import SUPPRESS
@@ -37,7 +38,8 @@ class CommandParser(ArgumentParser):
 
     def __init__(self, command: str, description: str, **kwargs: Any) -> None:
         super().__init__(prog=f"hasvideo {command}", description=description, allow_abbrev=False, **kwargs)
-        self.add_argument("--config", action="config", help="YAML file with options, named as on the command line")
+        self.add_argument("--config", action="config", help="YAML file with options, named as on the command line; also "
+            "one that comes with hasvideo, such as configs/thumos14/full.yaml")  # fmt: skip
         self.add_argument("--extends", help=SUPPRESS)  # in a YAML file: another one beside it, read first
         self.add_argument("--version", action="version", version=f"hasvideo {hasvideo.__version__}")
 
@@ -45,7 +47,7 @@ class CommandParser(ArgumentParser):
         """Parse, with every ``--config`` file preceded by those that it extends.
 
         Raises:
-            UsageError: a file that is extended is missing, is not YAML, or extends itself.
+            UsageError: a file is missing; one that is extended is, too, or is not YAML, or extends itself.
         """
         return super().parse_args(_with_bases(sys.argv[1:] if args is None else args), *more, **kwargs)
 
@@ -56,6 +58,31 @@ class CommandParser(ArgumentParser):
         raise AssertionError("exit() does not return")
 
 
+def find_config(name: str | Path) -> Path:
+    """The file of that name, or else the one that comes with the package, ``configs/`` before its name or not.
+
+    Raises:
+        UsageError: there is neither.
+    """
+    path = Path(name)
+    if path.exists() or ":" in str(name):  # YAML instead of a file, which the parser takes too
+        return path
+    ours = _packaged_configs()
+    packaged = ours.joinpath(*path.parts[path.parts[:1] == ("configs",) :])
+    if packaged.is_file():
+        return packaged
+    known = sorted(file.relative_to(ours.parent).as_posix() for file in ours.glob("*/*.yaml"))
+    close = difflib.get_close_matches(path.as_posix(), known, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"hasvideo has some in {ours}"
+    raise UsageError(f"no config {name}; {hint}")
+
+
+def _packaged_configs() -> Path:
+    """``configs/``: in an installed package inside it, in a checkout beside it."""
+    package = Path(hasvideo.__file__).parent
+    return next(folder for folder in (package / "configs", package.parent / "configs") if folder.is_dir())
+
+
 def _with_bases(arguments: Sequence[str]) -> list[str]:
     expanded: list[str] = []
     words = iter(arguments)
@@ -64,7 +91,7 @@ def _with_bases(arguments: Sequence[str]) -> list[str]:
         if option == "--config" and not joined:
             value = next(words, "")
         if option == "--config" and value:
-            for path in _bases(Path(value)):
+            for path in _bases(find_config(value)):
                 expanded += ["--config", str(path)]
         else:
             expanded.append(word)
@@ -123,4 +150,4 @@ class CallableModule(ModuleType):
         return getattr(self, self.__name__.rpartition(".")[2])(*args, **kwargs)
 
 
-__all__ = ["COMMANDS", "CallableModule", "CommandParser", "Namespace", "fail", "run"]
+__all__ = ["COMMANDS", "CallableModule", "CommandParser", "Namespace", "fail", "find_config", "run"]

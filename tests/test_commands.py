@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import hasvideo
-from hasvideo.commands import COMMANDS, CommandParser, run
+from hasvideo.commands import COMMANDS, CommandParser, find_config, run
 from hasvideo.errors import HasvideoError, UsageError
 
 
@@ -118,8 +119,29 @@ def test_a_wrong_extends_is_a_usage_error(tmp_path, text, reason):
         numbers_parser().parse_args(["--config", str(tmp_path / "child.yaml")])
 
 
-def test_a_config_that_is_not_there_is_one_line_and_code_2(capsys):
-    with pytest.raises(SystemExit) as exit_:
-        numbers_parser().parse_args(["--config", "absent.yaml"])
-    assert exit_.value.code == 2
-    assert capsys.readouterr().err.count("\n") == 1
+@pytest.mark.parametrize(("name", "hint"), [
+    ("configs/thumos/full.yaml", "did you mean configs/thumos14/full.yaml?"),
+    ("absent.yaml", "hasvideo has some in"),
+])  # fmt: skip
+def test_a_config_that_is_not_there_is_a_usage_error(name, hint):
+    with pytest.raises(UsageError, match=f"no config {name}; ") as error:
+        numbers_parser().parse_args(["--config", name])
+    assert hint in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["configs/thumos14/hide_and_seek.yaml", "thumos14/hide_and_seek.yaml"])
+def test_configs_that_come_with_the_package_are_found_from_everywhere(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    assert find_config(name) == Path(__file__).parents[1] / "configs" / "thumos14" / "hide_and_seek.yaml"
+
+
+def test_a_file_of_one_s_own_goes_before_one_that_comes_with_the_package(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    own = Path("configs", "thumos14", "full.yaml")
+    own.parent.mkdir(parents=True)
+    own.touch()
+    assert find_config(str(own)) == own
+
+
+def test_options_may_be_given_as_yaml_without_a_file():
+    assert numbers_parser().parse_args(["--config", "third: 33"]).third == 33
