@@ -38,8 +38,8 @@ class CommandParser(ArgumentParser):
 
     def __init__(self, command: str, description: str, **kwargs: Any) -> None:
         super().__init__(prog=f"hasvideo {command}", description=description, allow_abbrev=False, **kwargs)
-        self.add_argument("--config", action="config", help="YAML file with options, named as on the command line; also "
-            "one that comes with hasvideo, such as configs/thumos14/full.yaml")  # fmt: skip
+        self.add_argument("--config", action="config", help="YAML file with options, named as on the command line; "
+            "also one that comes with hasvideo, such as configs/thumos14/full.yaml")  # fmt: skip
         self.add_argument("--extends", help=SUPPRESS)  # in a YAML file: another one beside it, read first
         self.add_argument("--version", action="version", version=f"hasvideo {hasvideo.__version__}")
 

@@ -11,7 +11,6 @@ from itertools import pairwise
 from typing import TypeVar, get_args
 
 import numpy as np
-from scipy import ndimage
 
 from hasvideo.errors import UsageError
 from hasvideo.types import Activation, Box, BoxRule, Detections, Interval, IntervalRule, ThresholdMode
@@ -37,6 +36,8 @@ def cut_value(cam: np.ndarray, threshold: float, mode: ThresholdMode = "max") ->
 
 def components(mask: np.ndarray) -> list[tuple[slice, ...]]:
     """Bounding slices of the connected components (neighbours share a face) of a bool array, in scan order."""
+    from scipy import ndimage
+
     labelled, _ = ndimage.label(mask)
     return [extent for extent in ndimage.find_objects(labelled) if extent is not None]
 
@@ -79,6 +80,8 @@ def find_boxes(activation: Activation, width: int, height: int, rule: BoxRule) -
         width, height: pixels of the image.
         rule: threshold, and which components.
     """
+    from scipy import ndimage
+
     cam = scale_map(activation.cam, width, height)
     labelled, count = ndimage.label(cam >= cut_value(cam, rule.threshold, rule.mode))
     sizes = np.bincount(labelled.ravel(), minlength=count + 1)[1:]

@@ -174,13 +174,12 @@ def kinetics400() -> Model:
     Raises:
         HasvideoError: the weights cannot be had.
     """
-    from torchvision.models.video import R3D_18_Weights
-
     from hasvideo.video.extractors.i3d import WEIGHTS_NAME, I3DExtractor
     from hasvideo.weights import load_weights
 
     weights = load_weights(WEIGHTS_NAME)
-    classes = tuple(R3D_18_Weights.KINETICS400_V1.meta["categories"])  # DeepMind's names, in its order
+    # DeepMind's names, in its order. They are torchvision's too, which takes two seconds to import.
+    classes = tuple(Path(__file__).with_name("kinetics400.txt").read_text(encoding="utf-8").splitlines())
     network = TemporalNetwork(
         TemporalConfig(I3DExtractor.dim, len(classes), layers=0, pooling="topk", topk_divisor=4, smoothing=3)
     )

@@ -81,11 +81,24 @@ def test_the_package_s_functions_stay_callable_after_their_modules_are_imported(
         _ = hasvideo.nothing
 
 
+HEAVY = "torch", "torchvision", "scipy", "av", "decord", "PIL", "matplotlib", "openvino", "pandas", "accelerate"
+
+
 def test_importing_the_package_imports_no_heavy_library():
-    code = (
-        "import hasvideo, sys; print([m for m in ('torch', 'numpy', 'av', 'decord', 'matplotlib') if m in sys.modules])"
-    )
+    code = f"import hasvideo, sys; print([m for m in ('numpy', *{HEAVY}) if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_no_command_s_help_imports_a_heavy_library():
+    code = f"""
+import contextlib, importlib, io, sys
+for name in {[*COMMANDS]}:
+    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()) as out:
+        importlib.import_module("hasvideo." + name).main(["--help"])
+    print(out.getvalue().startswith("usage: hasvideo " + name), [m for m in {HEAVY} if m in sys.modules])
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert found.splitlines() == ["True []"] * len(COMMANDS)
 
 
 def numbers_parser():

@@ -1,4 +1,6 @@
 import dataclasses
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -95,3 +97,12 @@ def test_foreign_safetensors(tmp_path):
     save_file({"weight": torch.zeros(2)}, path)
     with pytest.raises(HasvideoError, match="is not a hasvideo checkpoint"):
         load_checkpoint(path)
+
+
+def test_the_built_in_model_has_torchvision_s_names_of_kinetics_and_needs_no_torchvision():
+    code = "from hasvideo.model import kinetics400; import sys; print(*kinetics400().classes, sep='\\n')"
+    code += "; assert 'torchvision' not in sys.modules"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    from torchvision.models.video import R3D_18_Weights
+
+    assert result.stdout.splitlines() == R3D_18_Weights.KINETICS400_V1.meta["categories"]
