@@ -25,11 +25,11 @@ from hasvideo.image.fitting import fit, largest_box
 from hasvideo.image.model import load_image_model, save_image_model
 from hasvideo.image.testing import ImageTest, run_test
 from hasvideo.metrics.failures import MISSES, most_changed, transitions
-from hasvideo.metrics.localization import ImagePrediction, paired_difference, score_images
+from hasvideo.metrics.localization import paired_difference, score_images
 from hasvideo.output.overlay import draw_contact_sheet
 from hasvideo.report import cell, over_seeds
 from hasvideo.train_imagenet import MEASURES, load_recipe, summarise
-from hasvideo.types import Box, ImageDetections, ImageInfo
+from hasvideo.types import Box, ImageDetections, ImageInfo, ImagePrediction
 
 CONFIGS = Path(__file__).parents[1] / "configs" / "small"
 MAIN = ("alexnet_gap", "alexnet_has_mix")

@@ -27,13 +27,12 @@ from hasvideo.metrics.localization import (
     IOU,
     TITLES,
     Convention,
-    ImagePrediction,
     max_box_acc,
     score_baselines,
     score_images,
 )
 from hasvideo.output.tables import aligned
-from hasvideo.types import Activation, BoxRule, ThresholdMode
+from hasvideo.types import Activation, BoxRule, ImagePrediction, ThresholdMode
 
 
 def evaluate_images(

@@ -247,6 +247,27 @@ class ImageDetections:
 
 
 @dataclass(frozen=True)
+class ImagePrediction:
+    """What a method says of one image.
+
+    Attributes:
+        classes: by falling score; more than five do no harm. Empty where the method only localizes.
+        boxes: by falling score; of each class the first one counts.
+    """
+
+    classes: tuple[str, ...] = ()
+    boxes: tuple[Box, ...] = ()
+
+    def box_of(self, label: str) -> Box | None:
+        """The best box of a class, None if there is none."""
+        return next((box for box in self.boxes if box.label == label), None)
+
+
+IGNORE = 255
+"""The number of pixels that do not count in true segments, as in PASCAL VOC."""
+
+
+@dataclass(frozen=True)
 class Segmentation:
     """The class of every pixel of one image: what the writers of segments take and :func:`hasvideo.localize` returns.
 
@@ -258,7 +279,8 @@ class Segmentation:
         model: path of the checkpoint.
         shares: share of the pixels, above 0 to 1, of each class that has any, the largest first; by default as the
             labels say.
-        truth: the true numbers, uint8 ``(H, W)``, 255 where none counts, if they are known; the pictures show them.
+        truth: the true numbers, uint8 ``(H, W)``, :data:`IGNORE` where none counts, if they are known; the pictures
+            show them.
     """
 
     image: str

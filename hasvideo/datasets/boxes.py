@@ -18,8 +18,7 @@ import numpy as np
 
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.files import read_text
-from hasvideo.metrics.localization import ImagePrediction
-from hasvideo.types import Box
+from hasvideo.types import Box, ImagePrediction
 
 if TYPE_CHECKING:
     from hasvideo.datasets.imagenet import ImageTruth

@@ -31,8 +31,8 @@ from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.files import read_text
 from hasvideo.image.read import read_image
 from hasvideo.image.statistics import channel_statistics
-from hasvideo.metrics.segmentation import IGNORE
 from hasvideo.segmentation.recipe import JitterConfig
+from hasvideo.types import IGNORE
 
 VOC_CLASSES: tuple[str, ...] = ("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat")
 VOC_CLASSES += ("chair", "cow", "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa")

@@ -15,13 +15,12 @@ from hasvideo.image.fitting import largest_box, predict
 from hasvideo.image.model import ImageModel
 from hasvideo.metrics.failures import Failures, find_failures
 from hasvideo.metrics.localization import (
-    ImagePrediction,
     LocalizationScores,
     MaxBoxAcc,
     max_box_acc,
     score_images,
 )
-from hasvideo.types import Activation, Box, BoxRule, ImageDetections, ImageInfo
+from hasvideo.types import Activation, Box, BoxRule, ImageDetections, ImageInfo, ImagePrediction
 
 _MOST = 5  # classes for which a box is made: Top-5 Loc needs so many
 

@@ -16,14 +16,13 @@ import numpy as np
 from hasvideo.metrics.localization import (
     IOU,
     Convention,
-    ImagePrediction,
     box_area,
     box_iou,
     corners,
     intersection,
     truth_corners,
 )
-from hasvideo.types import Box
+from hasvideo.types import Box, ImagePrediction
 
 Outcome = Literal["hit", "merged", "part", "context", "elsewhere", "no box"]
 

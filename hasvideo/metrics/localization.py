@@ -23,7 +23,7 @@ import numpy as np
 
 from hasvideo.metrics.bootstrap import Difference, differences, draw_counts
 from hasvideo.metrics.contours import sweep_boxes
-from hasvideo.types import Box
+from hasvideo.types import Box, ImagePrediction
 
 Convention = Literal["continuous", "inclusive"]
 Measure = Literal["top1_class", "top5_class", "top1_loc", "top5_loc", "gt_known"]
@@ -47,23 +47,6 @@ CENTERED_SHARE = (0.75, 0.7)
 """Shares of width and height of the centred box that is best on ``imagenet10``, see its README."""
 
 _MAPS = 64  # maps swept before their boxes are compared: bounds the memory
-
-
-@dataclass(frozen=True)
-class ImagePrediction:
-    """What a method says of one image.
-
-    Attributes:
-        classes: by falling score; more than five do no harm. Empty where the method only localizes.
-        boxes: by falling score; of each class the first one counts.
-    """
-
-    classes: tuple[str, ...] = ()
-    boxes: tuple[Box, ...] = ()
-
-    def box_of(self, label: str) -> Box | None:
-        """The best box of a class, None if there is none."""
-        return next((box for box in self.boxes if box.label == label), None)
 
 
 @dataclass(frozen=True)

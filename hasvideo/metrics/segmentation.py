@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 
 from hasvideo.metrics.bootstrap import Difference, differences, draw_counts
+from hasvideo.types import IGNORE
 
 METRICS = ("pixel_accuracy", "mean_accuracy", "mean_iu", "fw_iu")
-IGNORE = 255
 
 
 def confusion_matrix(truth: np.ndarray, predicted: np.ndarray, num_classes: int, ignore: int = IGNORE) -> np.ndarray:

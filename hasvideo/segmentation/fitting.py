@@ -14,11 +14,11 @@ from torch.nn import functional as F
 
 from hasvideo.datasets.segmentation import Collate, Jitter, Segmented, SegmentedImages
 from hasvideo.image.model import load_image_model
-from hasvideo.metrics.segmentation import IGNORE
 from hasvideo.networks.fcn import Fcn, load_encoder
 from hasvideo.segmentation.model import SegmentationModel
 from hasvideo.segmentation.recipe import FcnConfig, SegmentationRecipe
 from hasvideo.training import Augmented, Metrics, train
+from hasvideo.types import IGNORE
 
 
 def fit(

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from hasvideo.metrics.failures import Change, FailureRule, find_failures, judge_box, most_changed, transitions
-from hasvideo.metrics.localization import ImagePrediction
-from hasvideo.types import Box
+from hasvideo.types import Box, ImagePrediction
 
 ONE = [(20, 20, 60, 60)]
 TWO = [(20, 20, 40, 40), (50, 20, 70, 40)]

@@ -5,7 +5,6 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from hasvideo.metrics.localization import (
-    ImagePrediction,
     box_iou,
     centered_box,
     max_box_acc,
@@ -13,7 +12,7 @@ from hasvideo.metrics.localization import (
     score_images,
     whole_image,
 )
-from hasvideo.types import Box
+from hasvideo.types import Box, ImagePrediction
 
 
 def box(*corners, label="cat", score=1.0):
