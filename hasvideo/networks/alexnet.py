@@ -27,9 +27,19 @@ from itertools import pairwise
 from torch import nn
 
 from hasvideo.image.recipe import ImageConfig
-from hasvideo.networks.trunk import Trunk, convolution, scale
+from hasvideo.networks.trunk import Pretrained, Trunk, convolution, scale
 
 CHANNELS = (64, 192, 384, 256, 256, 512, 512)
+PRETRAINED = Pretrained(
+    "AlexNet_Weights.IMAGENET1K_V1",
+    {
+        "features.0": "first.0",
+        "features.3": "rest.1.0",
+        "features.6": "rest.3.0",
+        "features.8": "rest.4.0",
+        "features.10": "rest.5.0",
+    },
+)
 
 
 def trunk(config: ImageConfig) -> Trunk:
@@ -40,4 +50,4 @@ def trunk(config: ImageConfig) -> Trunk:
     pool = nn.MaxPool2d(3, 2)
     layers: list[nn.Module] = [pool, convolution(widths[0], widths[1], 5, 1, 2, config.batch_norm), pool]
     layers += [convolution(into, out, 3, 1, 1, config.batch_norm) for into, out in pairwise(widths[1:])]
-    return Trunk(first, nn.Sequential(*layers), widths[0], widths[-1])
+    return Trunk(first, nn.Sequential(*layers), widths[0], widths[-1], PRETRAINED)

@@ -51,7 +51,7 @@ class GapNetwork(nn.Module):
         self.register_buffer("image_mean", torch.zeros(3))
         self.register_buffer("image_std", torch.ones(3))
         trunk = TRUNKS[config.architecture](config)
-        self.first, self.rest = trunk.first, trunk.rest
+        self.first, self.rest, self.pretrained = trunk.first, trunk.rest, trunk.pretrained
         self.conv1_hiding = None if conv1_hiding is None else MeanHiding(conv1_hiding, trunk.first_channels)
         self.head = CamHead(trunk.channels, config.num_classes, config.pooling, config.topk_divisor)
 

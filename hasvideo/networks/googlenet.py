@@ -35,7 +35,7 @@ from collections import OrderedDict
 from torch import nn
 
 from hasvideo.image.recipe import ImageConfig
-from hasvideo.networks.trunk import Trunk, convolution, scale
+from hasvideo.networks.trunk import Pretrained, Trunk, convolution, scale
 
 INCEPTIONS = {
     "inception3a": (64, 96, 128, 16, 32, 32),
@@ -47,6 +47,13 @@ INCEPTIONS = {
     "inception4e": (256, 160, 320, 32, 128, 128),
 }
 """Channels: 1x1, before 3x3, 3x3, before "5x5", "5x5", after the pool."""
+# Ported from TensorFlow, whose images go from -1 to 1: torchvision's transform_input makes them so again.
+PRETRAINED = Pretrained(
+    "GoogLeNet_Weights.IMAGENET1K_V1",
+    {"conv1": "first.conv1"} | {name: f"rest.{name}" for name in ("conv2", "conv3", *INCEPTIONS)},
+    (127.5, 127.5, 127.5),
+    (127.5, 127.5, 127.5),
+)
 
 
 def trunk(config: ImageConfig) -> Trunk:
@@ -67,7 +74,7 @@ def trunk(config: ImageConfig) -> Trunk:
         layers.append((name, Inception(into, *widths, conv_block=block)))
         into = widths[0] + widths[2] + widths[4] + widths[5]
     layers.append(("cam_conv", block(into, out, kernel_size=3, padding=1)))
-    return Trunk(nn.Sequential(first), nn.Sequential(OrderedDict(layers)), stem, out)
+    return Trunk(nn.Sequential(first), nn.Sequential(OrderedDict(layers)), stem, out, PRETRAINED)
 
 
 def _pool() -> nn.MaxPool2d:

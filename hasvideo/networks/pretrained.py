@@ -5,58 +5,13 @@ from __future__ import annotations
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.networks.gap import GapNetwork
-from hasvideo.networks.googlenet import INCEPTIONS
-
-IMAGENET_MEAN = (123.675, 116.28, 103.53)
-"""Of the training images of ILSVRC 2012, RGB, 0..255: torchvision's 0.485, 0.456, 0.406."""
-IMAGENET_STD = (58.395, 57.12, 57.375)
-"""Of the same images: torchvision's 0.229, 0.224, 0.225."""
-
-
-class _Source(NamedTuple):
-    """What of torchvision's weights is taken, and for what images they were trained."""
-
-    weights: str  # an enum of torchvision.models and its member
-    layers: Mapping[str, str]  # torchvision's name of a layer: the GapNetwork's
-    mean: tuple[float, float, float]  # RGB, 0..255
-    std: tuple[float, float, float]
-
-
-_SOURCES = {
-    "alexnet": _Source(
-        "AlexNet_Weights.IMAGENET1K_V1",
-        {
-            "features.0": "first.0",
-            "features.3": "rest.1.0",
-            "features.6": "rest.3.0",
-            "features.8": "rest.4.0",
-            "features.10": "rest.5.0",
-        },
-        IMAGENET_MEAN,
-        IMAGENET_STD,
-    ),
-    # Ported from TensorFlow, whose images go from -1 to 1: torchvision's transform_input makes them so again.
-    "googlenet": _Source(
-        "GoogLeNet_Weights.IMAGENET1K_V1",
-        {"conv1": "first.conv1"} | {name: f"rest.{name}" for name in ("conv2", "conv3", *INCEPTIONS)},
-        (127.5, 127.5, 127.5),
-        (127.5, 127.5, 127.5),
-    ),
-    # Not V2, which was trained with CutMix and random erasing: rivals of hiding, which is to be compared.
-    "resnet50": _Source(
-        "ResNet50_Weights.IMAGENET1K_V1",
-        {name: f"first.{name}" for name in ("conv1", "bn1")} | {f"layer{i}": f"rest.layer{i}" for i in range(1, 5)},
-        IMAGENET_MEAN,
-        IMAGENET_STD,
-    ),
-}
 
 
 def load_pretrained(network: GapNetwork, state: Mapping[str, Tensor] | str | Path | None = None) -> list[str]:
@@ -75,11 +30,13 @@ def load_pretrained(network: GapNetwork, state: Mapping[str, Tensor] | str | Pat
         Names of the network's parameters and buffers that were loaded.
 
     Raises:
-        UsageError: no such file.
+        UsageError: no such file, or no weights for the architecture.
         HasvideoError: the weights cannot be fetched or read, or do not fit the network, which then is unchanged.
     """
     architecture = network.config.architecture
-    source = _SOURCES[architecture]
+    source = network.pretrained
+    if source is None:
+        raise UsageError(f"there are no pretrained weights for {architecture}")
     if state is None:
         state = fetch_state(architecture, source.weights)
     elif not isinstance(state, Mapping):

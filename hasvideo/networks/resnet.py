@@ -25,9 +25,14 @@ from torch import nn
 
 from hasvideo.errors import UsageError
 from hasvideo.image.recipe import ImageConfig
-from hasvideo.networks.trunk import Trunk
+from hasvideo.networks.trunk import Pretrained, Trunk
 
 REST = ("maxpool", "layer1", "layer2", "layer3", "layer4")
+# Not V2, which was trained with CutMix and random erasing: rivals of hiding, which is to be compared.
+PRETRAINED = Pretrained(
+    "ResNet50_Weights.IMAGENET1K_V1",
+    {name: f"first.{name}" for name in ("conv1", "bn1")} | {f"layer{i}": f"rest.layer{i}" for i in range(1, 5)},
+)
 
 
 def trunk(config: ImageConfig) -> Trunk:
@@ -50,4 +55,5 @@ def trunk(config: ImageConfig) -> Trunk:
         network.conv1.stride = (1, 1)
     first = OrderedDict(conv1=network.conv1, bn1=network.bn1, relu=network.relu)
     rest = OrderedDict((name, getattr(network, name)) for name in REST)
-    return Trunk(nn.Sequential(first), nn.Sequential(rest), network.conv1.out_channels, network.fc.in_features)
+    channels = network.conv1.out_channels, network.fc.in_features
+    return Trunk(nn.Sequential(first), nn.Sequential(rest), *channels, PRETRAINED)

@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 from hasvideo.errors import HasvideoError
 from hasvideo.networks.gap import normalise
-from hasvideo.networks.pretrained import IMAGENET_MEAN, IMAGENET_STD
+from hasvideo.networks.trunk import IMAGENET_MEAN, IMAGENET_STD
 
 TOLERANCE = 1e-4  # of the largest number compared: float32 gives about 1e-6, another structure about 1
 

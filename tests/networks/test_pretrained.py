@@ -10,8 +10,9 @@ from torchvision import models
 
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.image.recipe import ImageConfig
-from hasvideo.networks.gap import GapNetwork
-from hasvideo.networks.pretrained import IMAGENET_MEAN, IMAGENET_STD, load_pretrained
+from hasvideo.networks.gap import TRUNKS, GapNetwork
+from hasvideo.networks.pretrained import load_pretrained
+from hasvideo.networks.trunk import IMAGENET_MEAN, IMAGENET_STD, Trunk
 from tests.networks.settled import settle
 
 ARCHITECTURES = ("alexnet", "googlenet", "resnet50")
@@ -107,6 +108,12 @@ def test_weights_that_do_not_fit_are_refused_and_nothing_changes(classifiers, ar
 def test_weights_of_another_architecture_are_refused(classifiers):
     with pytest.raises(HasvideoError, match=r"have no features.0.weight, so they are not torchvision's .* alexnet"):
         load_pretrained(network("alexnet"), classifiers["resnet50"].state_dict())
+
+
+def test_an_architecture_without_weights_says_so(monkeypatch):
+    monkeypatch.setitem(TRUNKS, "alexnet", lambda _: Trunk(torch.nn.Identity(), torch.nn.Identity(), 3, 3))
+    with pytest.raises(UsageError, match="no pretrained weights for alexnet"):
+        load_pretrained(network("alexnet"))
 
 
 def test_unreadable_files_are_named(tmp_path):
