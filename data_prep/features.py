@@ -144,7 +144,11 @@ def read_flat(options: Namespace) -> Sequences:
 
 
 def read_joint(options: Namespace) -> Sequences:
-    """One object array of arrays, read one after the other, and the names in their order."""
+    """One object array of arrays, read one after the other, and the names in their order.
+
+    Raises:
+        HasvideoError: there are not as many names as arrays, or a file is damaged.
+    """
     path = Path(options.input)
     names = [name.decode() if isinstance(name, bytes) else str(name) for name in load_npy(_names_file(options)).ravel()]
     count = 0
@@ -157,7 +161,11 @@ def read_joint(options: Namespace) -> Sequences:
 
 
 def read_pickles(options: Namespace) -> Sequences:
-    """``.pkl`` files: an array of the video that the file is named after, or a dict of arrays by video."""
+    """``.pkl`` files: an array of the video that the file is named after, or a dict of arrays by video.
+
+    Raises:
+        HasvideoError: a file is damaged, or holds anything else.
+    """
     path = Path(options.input)
     for file in sorted(path.glob("*.pkl")) if path.is_dir() else [path]:
         content = load_pickle(file)

@@ -26,7 +26,11 @@ Precision = Literal["no", "fp16", "bf16"]
 
 @dataclass(frozen=True)
 class TemporalConfig:
-    """What a :class:`TemporalNetwork` is made of; it travels in the checkpoint."""
+    """What a :class:`TemporalNetwork` is made of; it travels in the checkpoint.
+
+    Raises:
+        UsageError: a setting is out of its range.
+    """
 
     in_channels: int = 1024  # D of the features: 1024 for I3D RGB, 2048 with flow, 4096 for C3D
     num_classes: int = 20  # outputs of the head: the classes of THUMOS 2014
@@ -61,7 +65,11 @@ class TemporalConfig:
 
 @dataclass(frozen=True)
 class HidingConfig:
-    """What is hidden from the network while it trains."""
+    """What is hidden from the network while it trains.
+
+    Raises:
+        UsageError: a setting is out of its range.
+    """
 
     num_segments: int = 20  # equal parts of a video, the paper's number
     p: float = 0.5  # probability that a part is hidden, the paper's; 0 hides nothing (the Video-GAP baseline)
@@ -75,7 +83,11 @@ class HidingConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How to train: what decides the result besides network, data and hiding."""
+    """How to train: what decides the result besides network, data and hiding.
+
+    Raises:
+        UsageError: a setting is out of its range.
+    """
 
     epochs: int = 100  # enough for a few hundred videos to converge
     batch_size: int = 16  # samples of a step, over all processes

@@ -48,6 +48,9 @@ class TimeGrid:
         window: frames that one feature sees.
         stride: frames from one feature to the next.
         offset: first frame that feature 0 sees.
+
+    Raises:
+        ValueError: fps, window or stride is not positive.
     """
 
     fps: float

@@ -245,6 +245,9 @@ def parse_detections(data: Any, source: str = "detections") -> Segments:
         data: a loaded submission ``{"results": {video: [{"label", "score", "segment"}]}}``, or what ``localize``
             returns: one :class:`hasvideo.types.Detections` or an iterable of them.
         source: name for messages.
+
+    Raises:
+        HasvideoError: it is no submission, or an interval in it does not end after its start; the message names it.
     """
     if isinstance(data, Detections):
         data = [data]

@@ -39,6 +39,7 @@ class FeatureVideos(Dataset[VideoSample]):
 
     Raises:
         UsageError: a label is not among the classes.
+        ValueError: there are not as many lists of labels as sequences.
     """
 
     def __init__(self, features: Sequence[np.ndarray], labels: Sequence[Iterable[str]], classes: Sequence[str]) -> None:

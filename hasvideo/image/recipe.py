@@ -19,7 +19,11 @@ HidingPlace = Literal["image", "conv1"]
 
 @dataclass(frozen=True)
 class ImageConfig:
-    """What a :class:`hasvideo.networks.gap.GapNetwork` is made of, and the images it takes; checkpoints keep it."""
+    """What a :class:`hasvideo.networks.gap.GapNetwork` is made of, and the images it takes; checkpoints keep it.
+
+    Raises:
+        UsageError: a setting is out of its range.
+    """
 
     architecture: Architecture = "alexnet"  # AlexNet-GAP and GoogLeNet-GAP are the paper's
     num_classes: int = 1000  # outputs of the head: the classes of ILSVRC 2012
@@ -50,7 +54,11 @@ class ImageConfig:
 
 @dataclass(frozen=True)
 class PatchConfig:
-    """What is hidden from the network while it trains."""
+    """What is hidden from the network while it trains.
+
+    Raises:
+        UsageError: a setting is out of its range.
+    """
 
     sizes: tuple[int, ...] = (0, 16, 32, 44, 56)  # pixels; one is drawn for each image, 0 hides nothing: the "mix"
     p: float = 0.5  # probability that a patch is hidden, the paper's; 0 hides nothing (the GAP baseline)

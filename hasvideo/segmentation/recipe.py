@@ -16,7 +16,11 @@ MOST_SKIPS = 2
 
 @dataclass(frozen=True)
 class FcnConfig:
-    """What a :class:`hasvideo.networks.fcn.Fcn` is made of; checkpoints keep it. The encoder is AlexNet-GAP's."""
+    """What a :class:`hasvideo.networks.fcn.Fcn` is made of; checkpoints keep it. The encoder is AlexNet-GAP's.
+
+    Raises:
+        UsageError: a setting is out of its range.
+    """
 
     num_classes: int = 21  # outputs: PASCAL VOC's 20 classes and the background
     width: float = 1.0  # times as many channels in each layer; width, batch_norm, half_size are as in the backbone
@@ -38,7 +42,11 @@ class FcnConfig:
 
 @dataclass(frozen=True)
 class JitterConfig:
-    """How training images and their masks are changed. The defaults are Long et al.'s: not at all."""
+    """How training images and their masks are changed. The defaults are Long et al.'s: not at all.
+
+    Raises:
+        UsageError: a setting is out of its range.
+    """
 
     crop: int = 0  # pixels of both sides of a random crop, padded where the image is smaller; 0 takes whole images
     min_scale: float = 1.0  # an image is scaled by a random factor from this one ...
