@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hasvideo.choice import Choice, resolve_classes
+from hasvideo.device import check_device
 from hasvideo.image.read import read_image
 from hasvideo.types import Activation, ImageDetections
 
@@ -32,9 +33,8 @@ class ImageLocalizer:
 
     def __init__(self, model: str | Path | ImageModel, device: str = "cpu") -> None:
         from hasvideo.image.model import load_image_model
-        from hasvideo.video.engine import resolve_engine
 
-        resolve_engine("torch", device)
+        check_device(device)
         self.model = load_image_model(Path(model)) if isinstance(model, str | Path) else model
         self.model.network.to(device)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hasvideo.device import check_device
 from hasvideo.image.read import read_image
 from hasvideo.types import Segmentation
 
@@ -26,9 +27,8 @@ class Segmenter:
 
     def __init__(self, model: str | Path | SegmentationModel, device: str = "cpu") -> None:
         from hasvideo.segmentation.model import load_segmentation_model
-        from hasvideo.video.engine import resolve_engine
 
-        resolve_engine("torch", device)
+        check_device(device)
         self.model = load_segmentation_model(Path(model)) if isinstance(model, str | Path) else model
         self.model.network.to(device)
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import hasvideo
+from hasvideo.device import check_device
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.weights import cache_folder
 
@@ -62,8 +63,7 @@ def resolve_engine(engine: str, device: str) -> str:
         raise UsageError("--engine openvino needs OpenVINO: pip install 'hasvideo[openvino]'")
     if engine == "openvino" and device != "cpu":
         raise UsageError(f"--engine openvino runs on the CPU; use --engine torch for --device {device}")
-    if device != "cpu":
-        _check_device(device)
+    check_device(device)
     return "openvino" if engine != "torch" and installed and device == "cpu" else "torch"
 
 
@@ -77,16 +77,6 @@ def compile_network(network: Network, engine: str = "auto", device: str = "cpu")
     if resolve_engine(engine, device) == "torch":
         return _torch_runner(network, device)
     return _openvino_runner(network)
-
-
-def _check_device(device: str) -> None:
-    import torch
-
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise UsageError(f"--device {device} is not available here ({reason}); use --device cpu") from error
 
 
 def _torch_runner(network: Network, device: str) -> Runner:
