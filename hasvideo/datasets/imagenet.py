@@ -59,7 +59,6 @@ class Ilsvrc:
     """The files of a data set in the ILSVRC layout.
 
     Attributes:
-        root: folder of the mapping.
         classes: names by wnid, in the mapping's order, which is that of the network's outputs.
         train: image and wnid.
         val: images by id (the stem).
@@ -67,7 +66,6 @@ class Ilsvrc:
         problems: what is wrong with single images: they are left out, each with its reason.
     """
 
-    root: Path
     classes: dict[str, str]
     train: list[tuple[Path, str]]
     val: dict[str, Path]
@@ -110,7 +108,7 @@ def load_ilsvrc(root: str | Path) -> Ilsvrc:
     if not kept:
         raise HasvideoError(f"{root}: no validation image has boxes")
     sized = {image: _with_size(truth[image], val[image]) for image in kept}
-    return Ilsvrc(root, classes, train, {image: val[image] for image in kept}, sized, problems)
+    return Ilsvrc(classes, train, {image: val[image] for image in kept}, sized, problems)
 
 
 def find_unreadable(paths: Sequence[Path], progress: bool = False) -> dict[Path, str]:
