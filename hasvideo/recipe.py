@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_type_hints
 
@@ -98,7 +98,7 @@ class TrainingConfig:
     decay_epochs: int = 0  # weights decay in so many epochs and no more (the paper's AlexNet: 30); 0 for all
     schedule: Schedule = "constant"  # adam needs none for so few epochs
     steps: dict[int, float] = field(default_factory=dict)  # schedule = steps: learning rate from each epoch on, from 0
-    smoothness: float = 0.0  # weight in the loss of the squared steps of the CAM over time; the paper has none
+    smoothness: float = 0.0  # weight in the loss of the squared steps of a video's CAM over time; the paper has none
     clip_norm: float = 0.0  # largest norm of the gradient; 0 leaves it
     precision: Precision = "no"  # float32; the networks are small
     seed: int = 0  # of weights, order and hiding
@@ -171,12 +171,18 @@ def add_options(parser: CommandParser, defaults: Recipe) -> None:
     add("--min-class-score", type=float, default=defaults.min_class_score, help="probability that localizes a class")
 
 
-def add_settings(parser: CommandParser, groups: Mapping[str, Any]) -> None:
-    """Add an option ``--<group>.<name>`` for each setting of settings dataclasses, but for what the data decide."""
+def add_settings(parser: CommandParser, groups: Mapping[str, Any], without: Sequence[str] = ()) -> None:
+    """Add an option ``--<group>.<name>`` for each setting of settings dataclasses, but for what the data decide.
+
+    Args:
+        parser: of the command.
+        groups: settings by group; their values are the defaults.
+        without: names of settings that nothing reads in this task.
+    """
     for group, settings in groups.items():
         types, reasons = get_type_hints(type(settings)), _reasons(type(settings))
         for name in reasons:
-            if name not in _FROM_DATA:
+            if name not in (*_FROM_DATA, *without):
                 option = f"--{group}.{name.replace('_', '-')}"
                 parser.add_argument(option, type=types[name], default=getattr(settings, name), help=reasons[name])
 

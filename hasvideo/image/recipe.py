@@ -94,7 +94,7 @@ class ImageRecipe:
 
 def add_options(parser: CommandParser, defaults: ImageRecipe) -> None:
     """Add an option for each setting, such as ``--hiding.sizes``; in a YAML file the groups are nested."""
-    add_settings(parser, {group: getattr(defaults, group) for group in _GROUPS})
+    add_settings(parser, {group: getattr(defaults, group) for group in _GROUPS}, without=["smoothness"])
     add, rule = parser.add_argument, defaults.rule
     add("--threshold", type=float, default=rule.threshold, help="fraction of the CAM's range that a box is put around")
     add("--threshold-mode", choices=get_args(ThresholdMode), default=rule.mode, help="range: 0 to max, or min to max")

@@ -75,7 +75,7 @@ class SegmentationRecipe:
 
 def add_options(parser: CommandParser, defaults: SegmentationRecipe) -> None:
     """Add an option for each setting, such as ``--network.skips``; in a YAML file the groups are nested."""
-    add_settings(parser, {group: getattr(defaults, group) for group in _GROUPS})
+    add_settings(parser, {group: getattr(defaults, group) for group in _GROUPS}, without=["smoothness"])
 
 
 def from_options(options: Namespace) -> SegmentationRecipe:

@@ -40,6 +40,14 @@ def test_rows_differ_from_their_base_in_the_named_setting_only():
     assert (base.hiding, base.training, base.rule) == (other.hiding, other.training, other.rule)
 
 
+def test_a_setting_that_means_nothing_for_images_is_no_option(tmp_path, capsys):
+    (tmp_path / "config.yaml").write_text("training: {smoothness: 1.0}\n")
+    with pytest.raises(SystemExit) as ended:
+        load_recipe(tmp_path / "config.yaml")
+    assert ended.value.code == 2
+    assert "smoothness" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("wrong", [
     lambda: ImageConfig(architecture="vgg"), lambda: ImageConfig(crop=300), lambda: ImageConfig(input_dropout=1.0),
     lambda: ImageConfig(width=0), lambda: PatchConfig(()), lambda: PatchConfig((-1,)), lambda: PatchConfig(p=1.5),
