@@ -27,11 +27,13 @@ def cut_value(cam: np.ndarray, threshold: float, mode: ThresholdMode = "max") ->
         mode: ``max``: ``threshold * max`` (the paper's), where a CAM that is nowhere positive has no extent (infinity);
             ``minmax``: ``min + threshold * (max - min)``.
     """
-    highest = float(cam.max())
-    if mode == "minmax":
-        lowest = float(cam.min())
-        return lowest + threshold * (highest - lowest)
-    return threshold * highest if highest > 0 else float("inf")
+    low, high = cam_range(cam, mode)
+    return low + threshold * (high - low) if high > 0 or mode == "minmax" else float("inf")
+
+
+def cam_range(cam: np.ndarray, mode: ThresholdMode = "max") -> tuple[float, float]:
+    """The values of a CAM at which thresholds of 0 and of 1 cut; see :func:`cut_value`."""
+    return (float(cam.min()) if mode == "minmax" else 0.0), float(cam.max())
 
 
 def components(mask: np.ndarray) -> list[tuple[slice, ...]]:

@@ -197,11 +197,11 @@ def _draw_heat(axes: Axes, activation: Activation, detections: ImageDetections, 
     """The activation, from 0 (or its minimum, if the threshold goes by it) to its maximum, and where it is cut."""
     import matplotlib
 
-    from hasvideo.extents import cut_value, scale_map
+    from hasvideo.extents import cam_range, cut_value, scale_map
 
     rule = detections.rule
     cam = scale_map(activation.cam, width, height)
-    low, high = float(cam.min()) if rule.mode == "minmax" else 0.0, float(cam.max())
+    low, high = cam_range(cam, rule.mode)
     if high <= low:
         return
     share = np.clip((cam - low) / (high - low), 0, 1)

@@ -252,8 +252,10 @@ def _draw_compared(axes: Axes, found: Mapping[str, Detections], label: str, trut
 
 def _draw_share(axes: Axes, activation: Activation, detections: Detections, shade: str) -> None:
     """The activation as the share of its maximum, or range, that the threshold is a fraction of."""
+    from hasvideo.extents import cam_range
+
     cam = activation.cam.astype(float)
-    low, high = (cam.min() if detections.rule.mode == "minmax" else 0.0), cam.max()
+    low, high = cam_range(cam, detections.rule.mode)
     if high > low:
         share = np.clip((cam - low) / (high - low), 0, 1)
         axes.stairs(share, detections.edges, color=shade, linewidth=1.6, baseline=None, clip_on=False)

@@ -7,6 +7,7 @@ import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from hasvideo.extents import find_intervals
 from hasvideo.output import page
 from hasvideo.output.page import render
 from hasvideo.output.writers import write
-from hasvideo.types import Activation, Detections, Interval, IntervalRule, VideoInfo
+from hasvideo.types import Activation, Detections, Interval, IntervalRule, ThresholdMode, VideoInfo
 
 NASTY = "</script><script>document.title='pwned'</script><!-- <img src=x onerror=alert(1)> {{ 7*7 }} &amp; \u2028"
 
@@ -154,6 +155,10 @@ RULES = [
     IntervalRule(0.25, "minmax", merge_gap=0.31, min_duration=0.4),
     IntervalRule(0.5, "max", min_duration=0.9),
 ]
+
+
+def test_every_threshold_rule_is_compared_with_its_twin_in_the_page():
+    assert {rule.mode for rule in RULES} == set(get_args(ThresholdMode))
 
 
 @pytest.mark.parametrize("rule", RULES, ids=str)
