@@ -14,8 +14,8 @@ from hasvideo.choice import Choice
 from hasvideo.model import Model, load_model
 from hasvideo.progress import FilmStrip
 from hasvideo.types import Detections
-from hasvideo.video.filling import split_engine
 from hasvideo.video.localizer import Localizer
+from hasvideo.video.making import split_engine
 from hasvideo.video.ray_engine import run_on_ray
 
 File = tuple[str, Path]

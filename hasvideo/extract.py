@@ -15,7 +15,8 @@ from pathlib import Path
 from hasvideo.commands import CallableModule, CommandParser, run
 from hasvideo.errors import UsageError
 from hasvideo.inputs import find_videos
-from hasvideo.video.filling import Extraction, Filled, fill
+from hasvideo.video.filling import Filled, fill
+from hasvideo.video.making import Extraction
 from hasvideo.video.manifest import FAILED
 
 

@@ -156,7 +156,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("\n".join(_classes(options.model, medium)))
         return 0
     from hasvideo.batch import Batch, Follow, ImageBatch, SegmentBatch, VideoBatch
-    from hasvideo.video.filling import split_engine
+    from hasvideo.video.making import split_engine
 
     if options.look_back is not None and not options.follow:
         raise UsageError("--look-back is for --follow")

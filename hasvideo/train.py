@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hasvideo.commands import CallableModule, CommandParser, run
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.recipe import OWN_VIDEOS, Recipe, add_options, from_options
-from hasvideo.video.filling import Extraction, fill, is_outdated
+from hasvideo.video.filling import fill
+from hasvideo.video.making import Extraction, is_outdated
 
 if TYPE_CHECKING:
     from hasvideo.cam import CamHead

@@ -18,7 +18,7 @@ from PIL import Image
 from hasvideo.extract import extract
 from hasvideo.video.decoder_process import FrameStream
 from hasvideo.video.features import FeatureStore
-from hasvideo.video.filling import Extraction
+from hasvideo.video.making import Extraction
 
 SIDE, FPS = 224, 25.0
 IMAGE = 160

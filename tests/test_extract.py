@@ -13,7 +13,7 @@ import hasvideo
 from hasvideo.errors import UsageError
 from hasvideo.extract import main, shard_of
 from hasvideo.video.features import FeatureStore
-from hasvideo.video.filling import Extraction
+from hasvideo.video.making import Extraction
 from tests.colours import paint_video
 
 COLOUR = ["--extractor", "tests.colours:ColourExtractor", "--quiet"]

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from hasvideo.errors import HasvideoError, UsageError
-from hasvideo.video.filling import Extraction, Maker, Task
+from hasvideo.video.making import Extraction, Maker, Task
 from hasvideo.video.manifest import Manifest, Record
 
 RETRIES = 2  # of a task whose worker was lost

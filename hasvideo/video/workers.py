@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hasvideo.errors import HasvideoError
-from hasvideo.video.filling import Extraction, Maker, Task
+from hasvideo.video.making import Extraction, Maker, Task
 from hasvideo.video.manifest import Manifest, Record
 
 

@@ -21,7 +21,8 @@ from filelock import FileLock
 from hasvideo.errors import DecodeError, HasvideoError, UsageError
 from hasvideo.video import extraction
 from hasvideo.video.features import FeatureStore
-from hasvideo.video.filling import Extraction, fill
+from hasvideo.video.filling import fill
+from hasvideo.video.making import Extraction
 from hasvideo.video.manifest import Manifest
 from tests.colours import RGB, ColourExtractor
 
@@ -192,7 +193,7 @@ from pathlib import Path
 from threading import Event, Thread
 from types import SimpleNamespace
 from hasvideo.types import TimeGrid
-from hasvideo.video import extraction, filling
+from hasvideo.video import extraction, filling, making
 
 class Fake:
     name, weights_sha256, grid, dim, size = "fake", "ab", TimeGrid(10, 5, 5), 3, 32
@@ -207,7 +208,7 @@ extraction.extract_features = fake
 folder = Path(sys.argv[1])
 videos = {path.stem: path for path in sorted((folder / "videos").iterdir())}
 print("ready", flush=True)
-found = filling.fill(folder / sys.argv[2], videos, filling.Extraction("__main__:Fake"), progress=False)
+found = filling.fill(folder / sys.argv[2], videos, making.Extraction("__main__:Fake"), progress=False)
 print(len(found.made), found.kept, len(found.failed))
 """
 

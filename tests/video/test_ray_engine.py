@@ -16,7 +16,8 @@ import pytest
 
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.video import ray_engine
-from hasvideo.video.filling import Extraction, fill, split_engine
+from hasvideo.video.filling import fill
+from hasvideo.video.making import Extraction, split_engine
 from hasvideo.video.manifest import Manifest
 from hasvideo.video.ray_engine import _share, run_on_ray
 from tests.colours import paint_video

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from hasvideo.errors import HasvideoError, UsageError
-from hasvideo.video.filling import Extraction, fill
+from hasvideo.video.filling import fill
+from hasvideo.video.making import Extraction
 from hasvideo.video.manifest import Manifest
 from tests.colours import paint_video
 
