@@ -14,6 +14,7 @@ from hasvideo.checkpoint import write_checkpoint
 from hasvideo.datasets.segmentation import read_mask
 from hasvideo.errors import UsageError
 from hasvideo.networks.fcn import Fcn
+from hasvideo.output.writers import SEGMENT_FORMATS
 from hasvideo.segmentation.model import SegmentationModel, load_segmentation_model, save_segmentation_model
 from hasvideo.segmentation.recipe import FcnConfig
 from hasvideo.segmentation.segmenter import Segmenter
@@ -70,7 +71,7 @@ def test_masks_pictures_and_shares_of_a_folder(pictures, model, capsys, tmp_path
                                      "--results", tmp_path / "all.json")  # fmt: skip
         assert code == 0
         assert out.count("label") == 2
-        assert len(errors) == 6
+        assert len(errors) == 2 * len(SEGMENT_FORMATS)
     mask = read_mask(pictures / "b.mask.png")
     assert [int(mask[10, 10]), int(mask[10, 50]), int(mask[30, 50])] == [1, 0, 2]
     assert (pictures / "b.segments.png").exists()
@@ -97,7 +98,7 @@ def test_a_damaged_image_does_not_stop_the_others(pictures, model, capsys):
     (["--classes", "red"], "--classes is for models that localize objects"),
     (["--top-k", "2"], "tells the class of every pixel"),
     (["--start", "1"], "--start is for videos; model"),
-    (["-f", "csv"], "'csv' is for videos; accepted for segments of images: json, mask, png, all"),
+    (["-f", "csv"], "'csv' is for videos; accepted for segments of images: json, mask, png, svg, pdf, all"),
 ])  # fmt: skip
 def test_what_a_segmentation_network_has_no_use_for(pictures, model, capsys, extra, message):
     code, out, errors = localize(capsys, pictures / "a.png", "--model", model, *extra)
