@@ -64,7 +64,7 @@ def add_meta(annotations: Annotations, path: Path) -> Annotations:
     """Take durations and frame rates from a CSV file with a row a video.
 
     Raises:
-        HasvideoError: a column is missing, or a value is not a positive number.
+        HasvideoError: the file cannot be read, a column is missing, or a value is not a positive number.
     """
     meta = {row["video"]: (number, row) for number, row in read_csv(path, ("video",))}
 
@@ -125,7 +125,8 @@ def finish(annotations: Annotations, output: str, meta: str | None = None) -> No
     """Write the file, print counts by subset, and warn of what is odd.
 
     Raises:
-        HasvideoError: nothing was found to write, or the file cannot be written.
+        HasvideoError: nothing was found to write, ``meta`` is wrong (see :func:`add_meta`), or the file cannot be
+            written.
     """
     if not annotations.videos:
         raise HasvideoError(f"{annotations.source}: no annotated videos found")

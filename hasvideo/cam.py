@@ -26,8 +26,8 @@ class CamHead(nn.Linear):
     Args:
         in_channels: D, channels of the features.
         num_classes: C.
-        pooling: ``average`` (GAP, the paper), ``max`` (GMP, Oquab et al. 2015) or ``topk``: the mean of the highest
-            ``max(1, cells // topk_divisor)`` answers of a class.
+        pooling: ``average`` (GAP, the paper), ``max`` (GMP, Oquab et al., CVPR 2015) or ``topk``: the mean of the
+            highest ``max(1, cells // topk_divisor)`` answers of a class (as in W-TALC, Paul et al., ECCV 2018).
         topk_divisor: see ``pooling``.
         bias: whether the classifier has one, added at every cell.
 
@@ -65,7 +65,7 @@ class CamHead(nn.Linear):
 
         Args:
             cam: class activation map.
-            mask: bool ``(B, *S)``, False at padding; every sample needs at least one True cell.
+            mask: bool ``(B, *S)``, False at padding; a sample without a True cell has scores that are not finite.
         """
         cam = cam.flatten(2)  # (B, C, cells)
         if self.pooling == "average":

@@ -40,11 +40,12 @@ def write_checkpoint(path: Path, kind: str, settings: Mapping[str, Any], network
 
 
 def read_checkpoint(path: Path, kind: str, build: Callable[[dict[str, Any], dict[str, Tensor]], Built]) -> Built:
-    """What ``build(settings, tensors)`` makes of a checkpoint.
+    """What ``build(settings, tensors)`` makes of a checkpoint; the tensors are on the CPU.
 
     Raises:
         UsageError: there is no such file.
-        HasvideoError: it is not a checkpoint of this package and kind, or is damaged.
+        HasvideoError: it is not a checkpoint of this package and kind, or is damaged: ``build`` raised one of KeyError,
+            TypeError, ValueError (UsageError too) and RuntimeError.
     """
     settings, tensors = _read(path)
     if settings.get("kind", _FIRST_KIND) != kind:

@@ -1,4 +1,4 @@
-"""What every command shares: a parser that fails in one line, and errors turned into exit codes."""
+"""What every command shares: a parser that fails in one line, config files by name, errors turned into exit codes."""
 
 from __future__ import annotations
 
@@ -61,8 +61,10 @@ class CommandParser(ArgumentParser):
 def find_config(name: str | Path) -> Path:
     """The file of that name, or else the one that comes with the package, ``configs/`` before its name or not.
 
+    What has a colon in it is taken for YAML itself, which ``--config`` takes too, and comes back as it is.
+
     Raises:
-        UsageError: there is neither.
+        UsageError: there is neither; the nearest name of those that come with the package is suggested.
     """
     path = Path(name)
     if path.exists() or ":" in str(name):  # YAML instead of a file, which the parser takes too

@@ -74,8 +74,8 @@ def find_boxes(activation: Activation, width: int, height: int, rule: BoxRule) -
 
     The CAM is scaled to the image (bilinear); pixels with ``cam >= cut_value`` are in; a box is tight around a
     connected component (neighbours share a side): around the largest, or with ``rule.every`` around each. The score is
-    that of intervals: the mean of the CAM over the component as a fraction of its maximum, times the class's
-    probability. A CAM that is nowhere positive has no box in mode ``max``.
+    that of intervals: the mean of the CAM over the component, as a fraction of the CAM's maximum over the image and not
+    below 0, times the class's probability: 0..1. A CAM that is nowhere positive has no box in mode ``max``.
 
     Args:
         activation: CAM ``(h, w)`` over the whole image, and probability.
@@ -153,7 +153,12 @@ def _relative_mean(cam: np.ndarray, first: int, last: int) -> float:
 
 
 def read_detections(detections: Detections, nms_tiou: float = 0.5) -> Detections:
-    """The same detections with their intervals read anew off the activations by their rule."""
+    """The same detections with their intervals read anew off the activations by their rule.
+
+    Args:
+        detections: of one video; its intervals do not matter.
+        nms_tiou: intervals of one class that overlap a better one by more than this tIoU, 0..1, are dropped.
+    """
     found = [i for a in detections.activations for i in find_intervals(a, detections.edges, detections.rule)]
     return replace(detections, intervals=tuple(nms(found, nms_tiou)))
 

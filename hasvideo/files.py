@@ -20,7 +20,8 @@ def atomic_path(target: Path) -> Iterator[Path]:
     The temporary name keeps the target's suffix, since some libraries choose the format by it.
 
     Raises:
-        HasvideoError: the folder cannot be made, or the file not written (read-only, disk full).
+        HasvideoError: the folder cannot be made, or the file not written (read-only, disk full). Any OSError of the
+            block becomes this one, also one that has to do with another file.
     """
     target = Path(target)
     temporary: Path | None = None
@@ -41,13 +42,13 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
 
 def write_text(target: Path, text: str) -> None:
-    """Write UTF-8 text atomically (see :func:`atomic_path`)."""
+    """Write UTF-8 text atomically; see :func:`atomic_path`, also for errors."""
     with atomic_path(target) as path:
         path.write_text(text, encoding="utf-8")
 
 
 def write_bytes(target: Path, data: bytes) -> None:
-    """Write bytes atomically (see :func:`atomic_path`)."""
+    """Write bytes atomically; see :func:`atomic_path`, also for errors."""
     with atomic_path(target) as path:
         path.write_bytes(data)
 
@@ -67,7 +68,11 @@ def read_text(path: Path) -> str:
 
 
 def file_sha256(path: Path) -> str:
-    """Hash of a file's content, hexadecimal."""
+    """Hash of a file's content, hexadecimal.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

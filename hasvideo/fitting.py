@@ -55,6 +55,12 @@ def fit(
 
     Returns:
         The model, and the metrics of each epoch: ``loss`` and ``accuracy`` (the most probable class is a label).
+
+    Raises:
+        UsageError: a label is not among the classes, or there is none.
+        ValueError: there are not as many videos with labels as with features.
+        RuntimeError: the features are not as wide as ``meta`` says, or ``init`` is of other sizes.
+        HasvideoError: features on disk are damaged, or see :func:`hasvideo.training.train`.
     """
     names = tuple(sorted({label for video in labels for label in video}) if classes is None else classes)
     videos = FeatureVideos(features, labels, names)
@@ -182,6 +188,9 @@ def detect(
         model: what :func:`fit` returned, or a loaded checkpoint.
         features: raw features ``(T, D)`` by video.
         durations: seconds by video; where unknown, the features' own extent.
+
+    Raises:
+        HasvideoError: features are not of the network's size.
     """
     return [_detect_in(model, video, array, (durations or {}).get(video)) for video, array in features.items()]
 

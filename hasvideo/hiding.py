@@ -45,6 +45,9 @@ def hide(
         noise: standard deviation of Gaussian noise added to the fill, as an ablation; of the same form.
         inplace: write into ``x`` instead of a copy.
 
+    Returns:
+        A batch of the same shape and dtype; ``x`` itself where ``inplace``.
+
     Raises:
         ValueError: a cell size below 1, not one size a dimension, ``p`` outside 0..1, or a fill of another length.
     """
@@ -90,7 +93,11 @@ class PatchHiding(nn.Module):
         _keep_fill(self, fill, noise)
 
     def forward(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Hide patches of images ``(B, C, H, W)``, or of a single image ``(C, H, W)``."""
+        """Hide patches of images ``(B, C, H, W)``, or of a single image ``(C, H, W)``.
+
+        Raises:
+            ValueError: the fill is neither one number nor one a channel.
+        """
         if not self.training:
             return images
         if images.ndim == 3:
@@ -115,7 +122,7 @@ class SegmentHiding(nn.Module):
     Args:
         num_segments: segments of a video (paper: 20).
         p: probability, 0..1, that a segment is hidden.
-        fill, noise: as in :func:`hide`; the channels are the features' dimensions. The mean of the raw features.
+        fill, noise: as in :func:`hide`; the channels are the features' dimensions (paper: the mean of the features).
         inplace: write into the given batch.
 
     Raises:
@@ -140,7 +147,11 @@ class SegmentHiding(nn.Module):
     def forward(
         self, features: Tensor, lengths: Tensor | None = None, generator: torch.Generator | None = None
     ) -> Tensor:
-        """Hide segments of features ``(B, T, D)`` with true lengths ``(B,)``, 1..T (all T where None)."""
+        """Hide segments of features ``(B, T, D)`` with true lengths, int ``(B,)``, 1..T (all T where None).
+
+        Raises:
+            ValueError: the fill is neither one number nor one a dimension.
+        """
         if not self.training:
             return features
         batch, steps, _ = features.shape
@@ -163,7 +174,7 @@ class SegmentHiding(nn.Module):
 
 
 def length_mask(lengths: Tensor, size: int) -> Tensor:
-    """Bool ``(B, size)``: True on the first ``lengths[b]`` time steps of video b."""
+    """Bool ``(B, size)``: True on the first ``lengths[b]`` time steps of video b, for lengths int ``(B,)``."""
     return torch.arange(size, device=lengths.device) < lengths[:, None]
 
 

@@ -26,7 +26,7 @@ Precision = Literal["no", "fp16", "bf16"]
 
 @dataclass(frozen=True)
 class TemporalConfig:
-    """What a :class:`TemporalNetwork` is made of; it travels in the checkpoint.
+    """What a :class:`hasvideo.networks.temporal.TemporalNetwork` is made of; it travels in the checkpoint.
 
     Raises:
         UsageError: a setting is out of its range.
@@ -127,7 +127,7 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides a localizer besides its videos. The defaults are the paper's."""
+    """Everything that decides a localizer besides its videos. The defaults are the paper's, where it names them."""
 
     network: TemporalConfig = field(default_factory=TemporalConfig)  # in_channels and num_classes follow the data
     hiding: HidingConfig = field(default_factory=HidingConfig)

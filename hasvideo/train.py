@@ -81,8 +81,9 @@ def train(
             ``features`` has all the videos.
         output: checkpoint to write. Records of the training go beside it, to the folder ending in ``.training``.
         labels: CSV file with the columns ``video`` and ``label``.
-        features: feature folder, which is filled with what it lacks; by default beside the checkpoint, ending in
-            ``.features``. A second run finds its features there, and so does one that was cut off.
+        features: feature folder, which is filled with what it lacks (a packed one has to lack nothing); by default
+            beside the checkpoint, ending in ``.features``. A second run finds its features there, and so does one that
+            was cut off.
         annotations: intervals of some videos, to measure mAP with. Training never sees them.
         recipe: network, hiding, optimizer; :data:`hasvideo.recipe.OWN_VIDEOS` by default.
         holdout: share of the videos, 0 to below 1, to measure with. The saved model is trained on all.
@@ -92,7 +93,8 @@ def train(
         recursive: with ``labels``: also look into the folders of a folder.
         mmap: leave the features on disk instead of reading them into memory.
         resume: go on from where a training to the same output was cut off.
-        extraction: extractor, decoder, engine, device and weights.
+        extraction: how features are made; its ``dtype`` gives way to that of a folder that is there. The network is
+            trained on the CPU where its device is ``cpu``, else as ``auto`` says.
         progress: show bars on standard error.
 
     Raises:

@@ -58,11 +58,12 @@ def train_imagenet(
 
     Returns:
         ``methods``: for the model and the baselines that look at nothing each accuracy as ``mean``, ``std`` over seeds
-        and ``seeds``, in percent; ``failures``: kinds of misses, in percent of the misses; ``recipe``.
+        and ``seeds``, in percent; ``failures``: kinds of misses, in percent of the misses; ``seeds`` and ``images``:
+        how many; ``recipe``.
 
     Raises:
         UsageError: a wrong option, or no data in the layout.
-        HasvideoError: classes and files do not fit together, or training fails.
+        HasvideoError: classes and files do not fit together, pretrained weights cannot be had, or training fails.
     """
     if seeds < 1:
         raise UsageError(f"seeds must be at least 1, got {seeds}")
@@ -162,8 +163,12 @@ def main(argv: Sequence[str] | None = None) -> None:
 def load_recipe(config: str | Path) -> ImageRecipe:
     """The recipe that a YAML file of this command, with those that it extends, describes.
 
+    Args:
+        config: the file, also one that comes with the package: see :func:`hasvideo.commands.find_config`.
+
     Raises:
-        UsageError: a setting is out of its range.
+        UsageError: there is no such file, or a setting is out of its range.
+        SystemExit: the file is not YAML, or has a setting that there is not; standard error says which.
     """
     return from_options(_parser().parse_args(["--config", str(config), "--data", "", "--output", ""]))
 

@@ -70,7 +70,7 @@ def train_segmentation(
     Returns:
         ``metrics``: pixel accuracy, mean accuracy, mean IU and frequency-weighted IU, each as ``mean``, ``std`` over
         seeds and ``seeds``, in percent; ``iu``: likewise by class; ``absent``: classes that the tested masks lack,
-        which are in no mean; ``start``: which layers were loaded; ``recipe``.
+        which are in no mean; ``start``: which layers were loaded; ``seeds`` and ``images``: how many; ``recipe``.
 
     Raises:
         UsageError: a wrong option, no data in the layout, or a backbone that does not fit the network.
@@ -149,8 +149,12 @@ def main(argv: Sequence[str] | None = None) -> None:
 def load_recipe(config: str | Path) -> SegmentationRecipe:
     """The recipe that a YAML file of this command, with those that it extends, describes.
 
+    Args:
+        config: the file, also one that comes with the package: see :func:`hasvideo.commands.find_config`.
+
     Raises:
-        UsageError: a setting is out of its range.
+        UsageError: there is no such file, or a setting is out of its range.
+        SystemExit: the file is not YAML, or has a setting that there is not; standard error says which.
     """
     return from_options(_parser().parse_args(["--config", str(config), "--data", "", "--output", ""]))
 

@@ -64,7 +64,8 @@ def train_thumos(
 
     Returns:
         ``methods``: per method and protocol ``mAP`` (by tIoU, and averages) as ``mean`` and ``std`` over seeds, in
-        percent, and ``AP`` by class; ``difference`` in the average mAP with its 95 % interval, with ``compare``.
+        percent, and ``AP`` by class, means in percent; with ``compare`` for each protocol the ``difference`` in the
+        average mAP over 0.1:0.5 with its 95 % interval; ``seeds``: how many; ``recipe``.
 
     Raises:
         UsageError: a wrong option, or no such subset.

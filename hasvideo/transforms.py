@@ -20,6 +20,9 @@ class HidePatches(v2.Transform):
 
     Args:
         sizes, p, fill, noise: as in :class:`hasvideo.hiding.PatchHiding`. Randomness is torch's own.
+
+    Raises:
+        ValueError: no sizes or a negative one, or ``p`` outside 0..1.
     """
 
     _transformed_types = (v2.functional.is_pure_tensor, tv_tensors.Image, Image)
@@ -35,10 +38,11 @@ class HidePatches(v2.Transform):
         self.hiding = PatchHiding(sizes, p, fill, noise)
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        """Hide patches of an image ``(C, H, W)`` or a batch of them.
+        """Hide patches of an image ``(C, H, W)``, or of a batch ``(B, C, H, W)``, each in places of its own.
 
         Raises:
             TypeError: the image is a PIL image.
+            ValueError: the fill is neither one number nor one a channel.
         """
         if isinstance(inpt, Image):
             raise TypeError("HidePatches takes tensors: put torchvision.transforms.v2.ToImage() before it")

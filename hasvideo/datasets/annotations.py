@@ -225,7 +225,11 @@ def parse_annotations(data: Any, source: str = "ground truth") -> Annotations:
 
 
 def save_annotations(annotations: Annotations, path: str | Path) -> None:
-    """Write a canonical ground-truth file, whole or not at all."""
+    """Write a canonical ground-truth file, whole or not at all.
+
+    Raises:
+        HasvideoError: it cannot be written.
+    """
     write_text(Path(path), json.dumps(annotations.to_dict(), indent=1, allow_nan=False) + "\n")
 
 

@@ -83,14 +83,17 @@ class Ilsvrc:
 
 
 def load_ilsvrc(root: str | Path) -> Ilsvrc:
-    """Find the files of a data set and check that they fit together; images themselves are not opened.
+    """Find the files of a data set and check that they fit together.
+
+    Images are not opened, but for those whose size no XML tells, and which the boxes are then checked against.
 
     Args:
         root: the folder that holds ``LOC_synset_mapping.txt`` and ``ILSVRC``.
 
     Raises:
         UsageError: the folder is not laid out like this, or a split is empty.
-        HasvideoError: classes differ between mapping, training folders and validation labels, or a file is damaged.
+        HasvideoError: classes differ between mapping, training folders and validation labels, a file is damaged, no
+            validation image has boxes, or one whose size no XML tells cannot be read or has a box outside of it.
     """
     root = Path(root)
     classes = read_mapping(root)
@@ -112,7 +115,7 @@ def load_ilsvrc(root: str | Path) -> Ilsvrc:
 
 
 def find_unreadable(paths: Sequence[Path], progress: bool = False) -> dict[Path, str]:
-    """The images that cannot be decoded, and why; ImageNet's 1.3 million take some ten minutes on eight cores."""
+    """The images that cannot be decoded, and why; all of them are decoded for it, by several threads."""
     with ThreadPoolExecutor() as pool:
         reasons = tqdm(pool.map(_why_unreadable, paths), "checking", len(paths), False, disable=not progress)
         return {path: reason for path, reason in zip(paths, reasons, strict=True) if reason}

@@ -22,7 +22,7 @@ class VideoSample(NamedTuple):
 
 
 class VideoBatch(NamedTuple):
-    """Videos end to end: features ``(sum of lengths, D)``, lengths ``(B,)``, targets ``(B, C)``."""
+    """Videos end to end: features float32 ``(sum of lengths, D)``, lengths int64 ``(B,)``, targets float32 ``(B, C)``."""
 
     features: Tensor
     lengths: Tensor
@@ -87,8 +87,8 @@ class StoredFeatures(Sequence[np.ndarray]):
     No file is left open or mapped, since of 100 000 videos the system would not allow it.
 
     Args:
-        store: feature folder.
-        videos: ids.
+        store: feature folder, packed or not.
+        videos: ids. One whose features are missing or damaged is a HasvideoError when it is asked for.
     """
 
     def __init__(self, store: FeatureStore, videos: Sequence[str]) -> None:
@@ -120,7 +120,7 @@ def feature_statistics(features: Iterable[np.ndarray]) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of each dimension over all features of all videos, float32 ``(D,)``.
 
     One pass, a video at a time, combined in float64 (Chan et al. 1979). A dimension that never varies has deviation 1,
-    so that dividing by it changes nothing.
+    so that dividing by it changes nothing. There must be a video at least.
     """
     count, mean, squares = 0, torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
     for array in features:

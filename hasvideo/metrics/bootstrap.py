@@ -99,7 +99,10 @@ def mean_ap(matches: Matches, counts: np.ndarray, tiou: Sequence[float] | None =
         tiou: the thresholds, all those evaluated where None.
 
     Returns:
-        float64 ``(draws,)``.
+        0..1, float64 ``(draws,)``.
+
+    Raises:
+        UsageError: a threshold was not evaluated.
     """
     strangers = np.ones((len(counts), len(matches.videos) - counts.shape[1]))  # videos that only detections name
     weights = np.concatenate([counts, strangers], axis=1)

@@ -77,7 +77,7 @@ def mean_average_precision(
         the thresholds contain; ``protocol``, ``subset``, ``thresholds``, ``counts``, ``instances`` by class.
 
     Raises:
-        UsageError: unknown protocol, subset or class, or a threshold out of range.
+        UsageError: unknown protocol, subset or class, or a threshold that is out of range or given twice.
         HasvideoError: a wrong entry, such as a NaN score or a reversed segment; the message names it.
     """
     return match(
@@ -178,7 +178,7 @@ class Matches:
         """What went wrong, per threshold: ``count`` and ``share`` (0..1) of each kind, after DETAD (Alwassel 2018).
 
         A false positive is judged by the ground truth of any class that it overlaps most (its own class on a tie):
-        ``background`` if that overlap is below 0.1, ``wrong_class`` if that is of another class, else
+        ``background`` if that overlap is below 0.1 and the threshold, ``wrong_class`` if that is of another class, else
         ``double_detection`` if the overlap would do for a match, else ``localization``. DETAD's "confusion" (another
         class, overlap below the threshold) is part of ``wrong_class``. Together with ``true_positive`` these are
         shares of the detections; ``missed`` is the share of the ground truths that nothing found.

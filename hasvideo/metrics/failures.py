@@ -80,6 +80,9 @@ def find_failures(
     Args:
         predictions, truth, convention: as :func:`hasvideo.metrics.localization.score_images` takes them.
         rule: what counts as covered.
+
+    Raises:
+        ValueError: an unknown convention.
     """
     rule = rule or FailureRule()
     found = {}

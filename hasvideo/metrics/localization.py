@@ -159,7 +159,7 @@ def box_area(boxes: np.ndarray, convention: Convention = "continuous") -> np.nda
 
 
 def intersection(a: np.ndarray, b: np.ndarray, convention: Convention = "continuous") -> np.ndarray:
-    """Areas that boxes ``(..., 4)`` share, with broadcasting."""
+    """Areas in pixels that boxes ``(..., 4)`` share, with broadcasting; see :func:`box_area` for errors."""
     shared = np.concatenate([np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:])], axis=-1)
     return box_area(shared, convention)
 

@@ -40,7 +40,7 @@ def confusion_matrix(truth: np.ndarray, predicted: np.ndarray, num_classes: int,
         int64 ``(C, C)``: a row a true class, a column a predicted one.
 
     Raises:
-        ValueError: the shapes differ, or a number is not below ``num_classes``.
+        ValueError: the shapes differ, or a number that counts is negative or not below ``num_classes``.
     """
     if truth.shape != predicted.shape:
         raise ValueError(f"ground truth of shape {truth.shape} and a prediction of shape {predicted.shape}")

@@ -28,7 +28,7 @@ class C3D(nn.Module):
     """Eight convolutions of 3 x 3 x 3 and the first fully connected layers, of which one's output is the feature.
 
     Args:
-        layer: ``fc6`` or ``fc7``.
+        layer: whose output is the feature, ``fc6`` or ``fc7``.
         width: channels of conv1; 64 in the paper.
         hidden: D, of fc6 and fc7; 4096 in the paper.
     """
@@ -42,7 +42,7 @@ class C3D(nn.Module):
         self.fc7 = nn.Linear(hidden, hidden) if layer == "fc7" else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 3, 16, 112, 112) RGB less its mean, 0..255 wide, to (B, hidden), >= 0."""
+        """(B, 3, 16, 112, 112) RGB of 0..255, less the mean of each channel, to (B, hidden), >= 0."""
         for name in LAYERS[:8]:
             x = F.relu(self.get_submodule(name)(x))
             if name == "conv1":

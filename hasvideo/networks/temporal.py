@@ -17,8 +17,9 @@ class TemporalNetwork(nn.Module):
     """Classifies a video from its features and says, by the temporal CAM, which of them spoke for each class.
 
     The statistics of the training features are buffers of the network, so that they travel with it: ``feature_mean``
-    is what hidden segments are filled with; ``normalisation`` ``center`` subtracts it, ``standardise`` also divides.
-    Normalisation comes after hiding, so a hidden segment always means "the average feature", in either case.
+    is what hidden segments are filled with; ``normalisation`` ``center`` subtracts it, ``standardise`` also divides by
+    ``feature_std``, and ``l2`` knows neither: it brings every feature to length 1. Normalisation comes after hiding, so a
+    hidden segment means "the average feature" under all of them.
 
     A video's results do not depend on what it is batched with.
 

@@ -70,7 +70,10 @@ class WrappedClassifier(nn.Module):
         return self.model(normalise(images, self.image_mean, self.image_std))
 
     def localize(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Class scores (logits) ``(B, C)`` and CAM ``(B, C, h, w)`` of images as in :meth:`forward`, in ``eval()``."""
+        """Class scores (logits) ``(B, C)`` and CAM ``(B, C, h, w)`` of images as in :meth:`forward`.
+
+        It is the CAM of the scores in ``eval()``, as :func:`wrap_classifier` made sure.
+        """
         with _Head(self.model) as head:
             scores = self(images)
         return scores, head.cam()

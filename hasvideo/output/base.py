@@ -26,7 +26,7 @@ class WriteOptions:
     """What some of the formats can be told; the others don't look.
 
     Attributes:
-        thumbnails: frames for the plot's film strip, in any order (png).
+        thumbnails: frames for the film strip of a video's plot, in any order (png, svg, pdf).
         embed_video: put the video into the page instead of linking it (html).
         labelstudio_prefix: address of the folder that serves the videos, with the last slash (labelstudio); None for
             Label Studio's own local files, see :mod:`hasvideo.output.labelstudio`.
@@ -52,7 +52,12 @@ class Writer(ABC, Generic[Found]):
 
     @abstractmethod
     def write(self, detections: Found, paths: Sequence[Path], options: WriteOptions) -> None:
-        """Write one file's detections to ``paths``, one path for each of ``suffixes``, whole or not at all."""
+        """Write one file's detections to ``paths``, one path for each of ``suffixes``, whole or not at all.
+
+        Raises:
+            UsageError: an option that the format looks at is wrong, such as an unknown theme.
+            HasvideoError: a file cannot be written, or a video or image that is to be in it not read.
+        """
 
 
 def one_line(text: str) -> str:
@@ -68,7 +73,8 @@ _JOINERS = "\u200c\u200d"
 def write_unicode(path: Path, text: str) -> None:
     """Write UTF-8 text atomically, even with file names in it that are not valid UTF-8.
 
-    Bytes that Python kept as lone surrogates become ``\\udcXX``, which JSON readers turn back into the same name.
+    Bytes that Python kept as lone surrogates become ``\\udcXX``, which JSON readers turn back into the same name. See
+    :func:`hasvideo.files.atomic_path` for errors.
     """
     write_bytes(path, text.encode("utf-8", "backslashreplace"))
 

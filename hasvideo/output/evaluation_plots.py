@@ -50,7 +50,11 @@ def plot_evaluation(matches: Matches, path: Path, videos: Sequence[str] = (), th
 
 
 def draw_evaluation(matches: Matches, videos: Sequence[str], theme: ThemeName = "light") -> Figure:
-    """The picture of :func:`plot_evaluation` as a matplotlib figure."""
+    """The picture of :func:`plot_evaluation` as a matplotlib figure.
+
+    Raises:
+        UsageError: a video is in neither the ground truth nor the detections, or there is no such theme.
+    """
     from matplotlib.figure import Figure
 
     heights = [_PANELS, *(_TITLE + _LANE * max(len(_lanes(matches, v)), 1) for v in videos)]
@@ -108,6 +112,9 @@ def draw_precision_recall(axes: Axes, matches: Matches, tiou: float) -> None:
         axes: where to draw.
         matches: what was evaluated.
         tiou: one of its thresholds.
+
+    Raises:
+        UsageError: it is none of them.
     """
     curves = matches.precision_recall(tiou)
     ap_by_class = matches.summary()["AP"]
@@ -155,7 +162,7 @@ def draw_video(axes: Axes, matches: Matches, video: str, tiou: float) -> None:
         tiou: the threshold that tells right from wrong.
 
     Raises:
-        UsageError: no such video.
+        UsageError: no such video, or the threshold was not evaluated.
     """
     if video not in matches.videos:
         raise UsageError(f"no video {video!r} in the ground truth or the detections")

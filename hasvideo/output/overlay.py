@@ -86,6 +86,9 @@ def draw_image(detections: ImageDetections, pixels: np.ndarray, theme: ThemeName
         detections: what was found in the image.
         pixels: the image, uint8 ``(H, W, 3)``.
         theme: ``light`` or ``dark``.
+
+    Raises:
+        UsageError: there is no such theme.
     """
     from matplotlib.figure import Figure
 
@@ -125,6 +128,7 @@ def draw_contact_sheet(
         theme: ``light`` or ``dark``.
 
     Raises:
+        UsageError: there is no such theme.
         HasvideoError: an image cannot be read.
     """
     from matplotlib.figure import Figure

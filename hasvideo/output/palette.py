@@ -1,4 +1,7 @@
-"""The palette of plots, pages and subtitles, which colour-blind people can tell apart, and PASCAL VOC's of masks."""
+"""The palette of plots, pages and subtitles, which colour-blind people can tell apart, and PASCAL VOC's of masks.
+
+Beside the classes' colours a picture has those of its theme, for a light or a dark ground.
+"""
 
 from __future__ import annotations
 

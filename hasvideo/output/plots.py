@@ -105,6 +105,9 @@ def draw(
         detections, thumbnails, theme: as :func:`plot` takes them.
         truth: intervals that are known, drawn as bars under the rows; a class that was not looked at gets a row of its
             own.
+
+    Raises:
+        UsageError: there is no such theme.
     """
     from matplotlib.figure import Figure
 
@@ -141,6 +144,9 @@ def draw_comparison(found: Mapping[str, Detections], truth: Sequence[Span] = (),
         found: detections of the same video by the models' names.
         truth: intervals that are known.
         theme: ``light`` or ``dark``.
+
+    Raises:
+        UsageError: there is no such theme.
     """
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
@@ -167,7 +173,10 @@ def draw_comparison(found: Mapping[str, Detections], truth: Sequence[Span] = (),
 
 @contextmanager
 def plain_style() -> Iterator[None]:
-    """The settings of every picture: the user's matplotlibrc must not change it, nor it their settings."""
+    """The settings of every picture: the user's matplotlibrc must not change it, nor it their settings.
+
+    Colours are not among them: those are the theme's, see :mod:`hasvideo.output.palette`.
+    """
     import warnings
 
     import matplotlib.style

@@ -132,6 +132,9 @@ def draw_segments(segmentation: Segmentation, pixels: np.ndarray, theme: ThemeNa
         segmentation: what was found in the image; where the truth is known, it is a second panel.
         pixels: the image, uint8 ``(H, W, 3)``.
         theme: ``light`` or ``dark``.
+
+    Raises:
+        UsageError: there is no such theme.
     """
     from matplotlib.figure import Figure
 

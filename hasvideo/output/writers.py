@@ -125,7 +125,8 @@ def write(
 
     Raises:
         UsageError: a format or theme is not known.
-        HasvideoError: a file cannot be written.
+        HasvideoError: a file cannot be written, or what is to be in it not read: the image, or the video to embed. Or
+            the id cannot be part of a file name, or (coco) a box's class is not among ``classes``.
     """
     options = WriteOptions(thumbnails, embed_video, labelstudio_prefix, classes, theme)
     if isinstance(detections, ImageDetections):

@@ -34,6 +34,12 @@ class Container:
         path: the file.
         progress: called at every packet read: a sign of life for whoever waits.
 
+    Attributes:
+        info: what the file says of itself.
+        codec: libav's name of the video's codec.
+        longest: seconds; a longer duration is a damaged header.
+        unreadable: what is said of a source that libav cannot open.
+
     Raises:
         DecodeError: the file is missing, is no video, or not one frame of it can be decoded.
     """

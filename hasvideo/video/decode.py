@@ -80,8 +80,9 @@ def open_reader(
         progress: called at every sign of life, also while no frame is delivered.
 
     Raises:
-        DecodeError: the file is missing, is no video, or cannot be decoded.
-        UsageError: an unknown decoder, or a range outside the video.
+        DecodeError: the file is missing, is no video, or cannot be decoded; a stream does not answer.
+        UsageError: an unknown decoder, torchcodec for a stream or where it is not installed, a number out of its range,
+            or a start behind the video's end.
     """
     check_request(decoder, fps, short_side, start, end)
     source = as_source(path)

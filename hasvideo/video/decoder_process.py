@@ -58,7 +58,9 @@ class FrameStream:
     Raises:
         DecodeError: the file cannot be decoded, or the decoder crashed or made no progress for ``timeout`` seconds
             (streams: 30; who writes into a pipe may take any time).
-        UsageError: an unknown decoder, or a range outside the video.
+        UsageError: see :func:`hasvideo.video.decode.open_reader`.
+
+    Errors in the request are raised when it is made, those of the video on entering and while frames are read.
     """
 
     info: VideoInfo

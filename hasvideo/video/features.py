@@ -76,7 +76,7 @@ class FeatureMeta:
 
 
 class FeatureStore:
-    """A folder of features: opened by its path, made by :meth:`create`.
+    """A folder of features, packed or not: opened by its path, made by :meth:`create`.
 
     >>> store = FeatureStore(Path("features"))
     >>> store.meta.grid, store.videos()[:2], store.load("video_test_0000004").shape
@@ -84,6 +84,7 @@ class FeatureStore:
     Raises:
         UsageError: there is no such folder, or it holds no ``features.json``.
         HasvideoError: its ``features.json`` is not one, or its index of shards is damaged.
+        OSError: the folder or its ``features.json`` may not be read.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -105,7 +106,7 @@ class FeatureStore:
         """Make the folder, or open it where it is already one of the same kind.
 
         Raises:
-            HasvideoError: it holds features of another kind, or cannot be written.
+            HasvideoError: it holds features of another kind, is damaged, or cannot be written.
         """
         folder = Path(folder)
         if (folder / META).exists():
@@ -200,7 +201,8 @@ class FeatureStore:
         """Hash of a video's ``.npy``; where it is packed, of that which it was packed from.
 
         Raises:
-            HasvideoError: the video has no features, or they are damaged.
+            HasvideoError: they are packed, and the video has none, or they are damaged.
+            OSError: they are not packed, and the file is not there or cannot be read.
         """
         if not self._shards:
             return file_sha256(self.path(video))

@@ -58,15 +58,17 @@ def fill(
     Args:
         folder: of features; made if it is not there.
         videos: files by id.
-        how: extractor, decoder, engine, device and dtype.
+        how: they are made; None: by the defaults.
         workers: processes, each with its own network; None: one, or as many as a Ray cluster has machines or GPUs. More
             than one are spawned, so that a script needs its ``if __name__ == "__main__":``.
         verify: read the features that are there, and make those anew whose hash is not the manifest's.
         progress: show a bar on standard error.
 
     Raises:
-        UsageError: a wrong extractor, decoder, engine, device, dtype or number of workers.
-        HasvideoError: the folder holds other features or cannot be written (disk full), or weights cannot be had.
+        UsageError: a wrong extractor, decoder, engine, device, dtype, address of a cluster or number of workers.
+        HasvideoError: the folder holds other features, is packed and lacks some, or cannot be written (disk full);
+            weights cannot be had; workers die before they are ready; or a Ray cluster cannot be reached. That a video
+            cannot be read is no error, but in ``failed``.
     """
     from hasvideo.video.decode import check_request
     from hasvideo.video.features import DTYPES

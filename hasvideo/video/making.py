@@ -44,7 +44,11 @@ class Extraction:
     ray_address: str | None = None
 
     def load(self) -> Extractor:
-        """The extractor; see :func:`hasvideo.video.extractors.load_extractor` for errors."""
+        """The extractor, with the engine that is left without ``ray``.
+
+        Raises:
+            UsageError, HasvideoError: see :func:`hasvideo.video.extractors.load_extractor`.
+        """
         from hasvideo.video.extractors import load_extractor
 
         return load_extractor(self.extractor, split_engine(self.engine)[1], self.device, self.weights)
@@ -77,7 +81,20 @@ class Task(NamedTuple):
 
 
 def find_flaw(store: FeatureStore, record: Record | None, video: str, path: Path, verify: bool = False) -> str | None:
-    """What is wrong with a video's features: None if nothing, empty if there are none yet."""
+    """What is wrong with a video's features: None if nothing, empty if there are none yet.
+
+    A video whose file is gone keeps its features.
+
+    Args:
+        store: the folder.
+        record: what its manifest says of the video, if it does.
+        video: id.
+        path: the video's file.
+        verify: read the features, and compare their hash with the record's.
+
+    Raises:
+        HasvideoError, OSError: (when verified) the features cannot be read.
+    """
     if record is None or record.error or video not in store:
         return ""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
@@ -95,7 +112,11 @@ def find_flaw(store: FeatureStore, record: Record | None, video: str, path: Path
 
 
 def is_outdated(store: FeatureStore, video: str, path: Path) -> bool:
-    """Whether a video was changed after its features were made."""
+    """Whether a video was changed after its features were made; of packed ones, after their shard was written.
+
+    Raises:
+        OSError: there is no such video file, or no features of it.
+    """
     return path.stat().st_mtime > store.path(video).stat().st_mtime
 
 
@@ -127,9 +148,12 @@ class Maker:
         (folder / LOCKS).mkdir(exist_ok=True)
 
     def __call__(self, task: Task) -> Record | None:
-        """What came of a video, now or by another process; None if that is at it, and is not to be waited for.
+        """What came of a video; None if another process is at it, and is not to be waited for.
+
+        A record without a hash and an error says that there was nothing to do: another process has done it by now.
 
         Raises:
+            UsageError: the decoder is not installed.
             HasvideoError: the folder cannot be written.
         """
         from filelock import FileLock, Timeout

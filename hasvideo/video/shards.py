@@ -98,7 +98,7 @@ class Shards:
         return extent.shape, extent.dtype
 
     def load(self, video: str, mmap: bool = False) -> np.ndarray:
-        """A video's array, read or mapped.
+        """A video's array, in the dtype of its shard: read, or mapped (read-only).
 
         Raises:
             KeyError, HasvideoError: see :meth:`extent`.
