@@ -54,9 +54,10 @@ def evaluate_images(
         convention: of the boxes, see :mod:`hasvideo.metrics.localization`. Boxes read off CAMs follow it.
 
     Returns:
-        ``images`` and how many are ``missing``; ``iou`` and ``convention``; ``scores``; ``baselines`` by name, None where the images' sizes are not
-        known; ``failures``: ``counts`` and ``shares`` of the misses; ``outcomes``: outcome and IoU of every image; and
-        of CAMs ``threshold``, ``threshold_mode``, ``max_box_acc`` and ``max_box_acc_v2``. All accuracies are 0..1, None where there are no classes.
+        ``images`` and how many are ``missing``; ``iou`` and ``convention``; ``scores``; ``baselines`` by name, None
+        where the images' sizes are not known; ``failures``: ``counts`` and ``shares`` of the misses; ``outcomes``:
+        outcome and IoU of every image; and of CAMs ``threshold``, ``threshold_mode``, ``max_box_acc`` and
+        ``max_box_acc_v2``. All accuracies are 0..1, None where there are no classes.
 
     Raises:
         UsageError: a wrong option, or nothing at a path.

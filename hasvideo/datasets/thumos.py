@@ -22,7 +22,7 @@ class VideoSample(NamedTuple):
 
 
 class VideoBatch(NamedTuple):
-    """Videos end to end: features float32 ``(sum of lengths, D)``, lengths int64 ``(B,)``, targets float32 ``(B, C)``."""
+    """Videos end to end: features ``(sum of lengths, D)`` and targets ``(B, C)``, float32; lengths int64 ``(B,)``."""
 
     features: Tensor
     lengths: Tensor

@@ -5,6 +5,8 @@ detections, by falling score, each take the ground truth they overlap most; in `
 file order, each take the detection. Either way it is one choice after another among what is still free, so both
 are the same function with the roles exchanged (:func:`choose_in_turn`).
 
+Sources: the ActivityNet evaluation, and the official THUMOS 2014 kit in its 2015 version (``TH14evalDet_Updated.m``).
+
 numpy only. Times are seconds, AP and shares are 0..1.
 """
 

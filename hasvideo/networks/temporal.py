@@ -18,8 +18,8 @@ class TemporalNetwork(nn.Module):
 
     The statistics of the training features are buffers of the network, so that they travel with it: ``feature_mean``
     is what hidden segments are filled with; ``normalisation`` ``center`` subtracts it, ``standardise`` also divides by
-    ``feature_std``, and ``l2`` knows neither: it brings every feature to length 1. Normalisation comes after hiding, so a
-    hidden segment means "the average feature" under all of them.
+    ``feature_std``, and ``l2`` knows neither: it brings every feature to length 1. Normalisation comes after hiding, so
+    that a hidden segment means "the average feature" under all of them.
 
     A video's results do not depend on what it is batched with.
 
