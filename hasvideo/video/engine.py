@@ -57,7 +57,7 @@ def resolve_engine(engine: str, device: str) -> str:
         UsageError: unknown engine; OpenVINO not installed or wanted on another device than the CPU; no such device.
     """
     if engine not in ENGINES:
-        raise UsageError(f"unknown engine {engine!r}; accepted: {', '.join(ENGINES)}")
+        raise UsageError(f"unknown engine {engine!r}; accepted: {', '.join(ENGINES)}; ray, ray+torch, ...")
     installed = importlib.util.find_spec("openvino") is not None
     if engine == "openvino" and not installed:
         raise UsageError("--engine openvino needs OpenVINO: pip install 'hasvideo[openvino]'")

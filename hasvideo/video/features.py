@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from hasvideo.errors import HasvideoError, UsageError
-from hasvideo.files import atomic_path, file_sha256, write_text
+from hasvideo.files import atomic_path, file_sha256, read_text, write_text
 from hasvideo.types import TimeGrid
 from hasvideo.video.shards import INDEX, Shards
 
@@ -83,8 +83,7 @@ class FeatureStore:
 
     Raises:
         UsageError: there is no such folder, or it holds no ``features.json``.
-        HasvideoError: its ``features.json`` is not one, or its index of shards is damaged.
-        OSError: the folder or its ``features.json`` may not be read.
+        HasvideoError: its ``features.json`` is not one or may not be read, or its index of shards is damaged.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -95,7 +94,7 @@ class FeatureStore:
         if not path.is_file():
             raise UsageError(f"{self.folder} is not a feature folder: it holds no {META} (see docs/formats.md)")
         try:
-            self.meta = FeatureMeta.from_json(path.read_text(encoding="utf-8"))
+            self.meta = FeatureMeta.from_json(read_text(path))
         except (ValueError, KeyError, TypeError) as error:
             wanted = "extractor, weights_sha256, fps, window, stride, offset, dim, dtype"
             raise HasvideoError(f"{path} is not a feature description ({error!r}); it needs {wanted}") from error

@@ -164,3 +164,9 @@ def test_metadata_is_checked():
         FeatureMeta("i3d", "", META.grid, 4, "float64")
     with pytest.raises(ValueError, match="dim"):
         FeatureMeta("i3d", "", META.grid, 0)
+
+
+def test_a_description_that_is_no_text_is_one_clear_error(tmp_path):
+    (tmp_path / "features.json").write_bytes(b"\xff\xfe")
+    with pytest.raises(HasvideoError, match=r"features\.json is not UTF-8 text"):
+        FeatureStore(tmp_path)
