@@ -14,8 +14,11 @@ from hasvideo.checkpoint import checkpoint_kind, read_checkpoint, write_checkpoi
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.networks.temporal import TemporalNetwork
 from hasvideo.recipe import TemporalConfig
+from hasvideo.scratch import blocks, empty, forget
 from hasvideo.types import Activation, IntervalRule, TimeGrid
 
+BLOCK = 1024  # time steps that the network takes at once
+CLASS_BLOCK = 16  # classes that are pooled at once, where time steps came in blocks
 KIND = "actions"
 KINETICS400 = "kinetics400"
 
@@ -63,30 +66,56 @@ class Model:
         """D, the channels of the features it takes."""
         return self.network.config.in_channels
 
+    @property
+    def reach(self) -> int:
+        """Time steps on either side on which a step of the CAM depends."""
+        config = self.network.config
+        return config.layers * (config.kernel // 2) + config.head_kernel // 2 + config.smoothing
+
     def activations(self, features: np.ndarray) -> tuple[Activation, ...]:
         """Temporal CAM and probability of every class but the background, by falling probability.
+
+        Memory does not grow with T: the maps share one array, which beyond 16 MiB lies in a temporary file.
 
         Args:
             features: raw features of one video, ``(T, D)``.
 
         Raises:
-            HasvideoError: the features are not of the network's size, or there are none.
+            HasvideoError: the features are not of the network's size, there are none, or the disk is full.
         """
         if features.ndim != 2 or features.shape[1] != self.dim or not len(features):
             raise HasvideoError(f"model {self.name} takes features (T, {self.dim}), T >= 1; got {features.shape}")
         self.network.eval()
-        device = self.network.feature_mean.device
         with torch.inference_mode():
-            packed = torch.from_numpy(np.asarray(features, np.float32)).to(device)
-            scores, cam = self.network(packed, torch.tensor([len(features)], device=device))
+            scores, curves = self._run(features) if len(features) <= BLOCK else self._run_in_blocks(features)
             probabilities = self.network.probabilities(scores)[0].cpu().numpy()
-        curves = cam[0].float().cpu().numpy()  # (C, T)
         order = np.argsort(-probabilities, kind="stable")
         return tuple(
             Activation(self.classes[c], float(probabilities[c]), curves[c])
             for c in order
             if self.classes[c] != self.background
         )
+
+    def _run(self, features: np.ndarray) -> tuple[torch.Tensor, np.ndarray]:
+        """Class scores ``(1, C)`` and CAM ``(C, T)``."""
+        device = self.network.feature_mean.device
+        packed = torch.from_numpy(np.asarray(features, np.float32)).to(device)
+        scores, cam = self.network(packed, torch.tensor([len(features)], device=device))
+        return scores, cam[0].float().cpu().numpy()
+
+    def _run_in_blocks(self, features: np.ndarray) -> tuple[torch.Tensor, np.ndarray]:
+        """The same for any length: time steps in blocks with their context, then classes in blocks."""
+        length, device = len(features), self.network.feature_mean.device
+        curves = empty((len(self.classes), length))
+        for first in range(0, length, BLOCK):
+            low, last = max(0, first - self.reach), min(first + BLOCK, length)
+            _, cam = self._run(features[low : last + self.reach])
+            curves[:, first:last] = cam[:, first - low : last - low]
+            forget(features)
+            forget(curves)
+        pool = self.network.head.pool
+        scores = [pool(torch.from_numpy(some).to(device)[None]) for some in blocks(curves, CLASS_BLOCK)]
+        return torch.cat(scores, dim=1), curves
 
 
 def save_model(model: Model, path: Path) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from hasvideo.errors import DecodeError
+from hasvideo.scratch import gather
 from hasvideo.types import TimeGrid, VideoInfo
 from hasvideo.video.decoder_process import FrameStream
 from hasvideo.video.extractors import Extractor
@@ -19,7 +20,7 @@ class Features:
     """The features of (a part of) a video.
 
     Attributes:
-        array: float32 ``(T, D)``, T >= 1.
+        array: float32 ``(T, D)``, T >= 1; of a long video, in a file that goes with the array.
         grid: where in time they lie, counted from ``start``.
         start, end: the part of the video they cover, seconds.
         info: the file's own data.
@@ -55,8 +56,8 @@ def extract_features(
 ) -> Features:
     """Decode a video in a process of its own and run the extractor over it, both at the same time.
 
-    Memory does not grow with the video, but for the features themselves (I3D: 12.8 kB a second, 46 MB an hour; of a
-    stream, whose length is not known, twice that when it ends).
+    Memory does not grow with the video. Features beyond 16 MiB are kept in a temporary file (I3D: 12.8 kB a second, 46 MB
+    an hour) in Python's ``tempfile.gettempdir()``.
 
     Args:
         path: video file or stream; a stream is read to its end.
@@ -69,11 +70,12 @@ def extract_features(
     Raises:
         UsageError: start and end are not inside the video, or the decoder is unknown.
         DecodeError: the file cannot be read to its end.
+        HasvideoError: there is no room for the temporary file.
     """
     grid = extractor.grid
     with FrameStream(path, decoder=decoder, fps=grid.fps, short_side=extractor.size, start=start, end=end) as stream:
         info, frames = stream.info, PassingFrames(stream, extractor, start or 0.0, watch)
-        array = _join(frames.features(), stream.length and grid.count(stream.length), extractor.dim)
+        array = gather(frames.features(), extractor.dim)
     first = frames.start
     if not len(array):
         raise DecodeError(f"{path}: no frames between {first:g} s and {end or info.duration:g} s")
@@ -88,17 +90,6 @@ def center_crop(frames: np.ndarray, size: int) -> np.ndarray:
     """The central square ``(n, size, size, 3)`` of frames ``(n, H, W, 3)``, H and W >= size."""
     top, left = (frames.shape[1] - size) // 2, (frames.shape[2] - size) // 2
     return frames[:, top : top + size, left : left + size]
-
-
-def _join(parts: Iterable[np.ndarray], length: int | None, dim: int) -> np.ndarray:
-    if length is None:
-        return np.concatenate([np.empty((0, dim), np.float32), *parts])
-    # Room for all from the start: hours of features are not to be held twice while they are joined.
-    array, filled = np.empty((length, dim), np.float32), 0
-    for part in parts:
-        array[filled : filled + len(part)] = part
-        filled += len(part)
-    return array[:filled]
 
 
 class PassingFrames:

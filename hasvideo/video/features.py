@@ -20,6 +20,7 @@ import numpy as np
 
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.files import atomic_path, file_sha256, read_text, write_text
+from hasvideo.scratch import blocks
 from hasvideo.types import TimeGrid
 from hasvideo.video.shards import INDEX, Shards
 
@@ -151,13 +152,15 @@ class FeatureStore:
                 written.
         """
         self.require_unpacked()
-        path = self.path(video)
-        with np.errstate(over="ignore"):
-            array = np.ascontiguousarray(features, dtype=self.meta.dtype)
-        self._check(video, array.shape, array.dtype)
-        _check_finite(self._place(video), array)
-        with atomic_path(path) as temporary:
-            np.save(temporary, array)
+        dtype = np.dtype(self.meta.dtype)
+        self._check(video, features.shape, dtype)
+        header = {"descr": dtype.str, "fortran_order": False, "shape": features.shape}
+        with atomic_path(self.path(video)) as temporary, temporary.open("wb") as file, np.errstate(over="ignore"):
+            np.lib.format.write_array_header_1_0(file, header)
+            for block in blocks(features, 1024):
+                array = np.ascontiguousarray(block, dtype)
+                _check_finite(self._place(video), array)
+                file.write(array.data)
 
     def load(self, video: str, mmap: bool = False) -> np.ndarray:
         """Features ``(T, D)`` of a video, in the dtype of its file.

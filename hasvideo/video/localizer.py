@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from hasvideo.choice import Choice, resolve_classes
 from hasvideo.errors import HasvideoError
 from hasvideo.types import Detections
@@ -77,12 +79,14 @@ class Localizer:
         choice = replace(choice, classes=resolve_classes(choice.classes, self.model.classes, self.model.name))
         path = as_source(path)
         features = extract_features(path, self.extractor, decoder=self.decoder, start=start, end=end, watch=watch)
+        chosen = choice.select(self.model.activations(features.array), self.model.min_class_score)
         return read_detections(
             Detections(
                 video=path.stem if video is None else video,
                 info=features.info,
                 intervals=(),
-                activations=choice.select(self.model.activations(features.array), self.model.min_class_score),
+                # Copies: the maps of all the other classes are not to be kept for these few.
+                activations=tuple(replace(activation, cam=np.array(activation.cam)) for activation in chosen),
                 edges=features.edges,
                 rule=rule,
                 model=self.model.name,

@@ -18,7 +18,6 @@ from hasvideo.video.extraction import FrameWatcher, PassingFrames
 
 if TYPE_CHECKING:
     from hasvideo.model import Model
-    from hasvideo.recipe import TemporalConfig
     from hasvideo.video.localizer import Localizer
 
 LOOK_BACK = 30.0  # seconds; docs/results.md has what others are worth
@@ -130,7 +129,7 @@ class Follower:
         self._choice = replace(choice, classes=resolve_classes(choice.classes, model.classes, model.name))
         self._rule = choice.rule(model.rule)
         self._model, self._grid, self._start = model, grid, start
-        self._reach = _reach(model.network.config)
+        self._reach = model.reach
         self._most = max(1, round(look_back / grid.step)) + 2 * self._reach
         self._features = np.empty((0, model.dim), np.float32)
         self._horizon = start  # what ends before it has been decided
@@ -212,8 +211,3 @@ class _Unbroken(PassingFrames):
             yield from super().chunks()
         except (DecodeError, KeyboardInterrupt) as error:
             self.broken = error
-
-
-def _reach(config: TemporalConfig) -> int:
-    """Time steps on either side on which a step of the CAM depends."""
-    return config.layers * (config.kernel // 2) + config.head_kernel // 2 + config.smoothing
