@@ -56,6 +56,30 @@ def test_activations_are_the_same_when_training_left_the_network_in_train_mode(m
     assert [a.score for a in model.activations(features)] == [a.score for a in before]
 
 
+@pytest.mark.parametrize("length", [65, 97, 128, 300])
+@pytest.mark.parametrize("config", [
+    {"layers": 0, "pooling": "topk", "topk_divisor": 4, "smoothing": 3},
+    {"layers": 2, "kernel": 3, "pooling": "average"},
+    {"layers": 1, "kernel": 5, "head_kernel": 3, "pooling": "max", "smoothing": 2, "normalisation": "standardise"},
+    {"layers": 2, "kernel": 3, "classification": "sigmoid", "pooling": "topk", "normalisation": "l2"},
+])  # fmt: skip
+def test_a_long_video_in_blocks_gives_what_it_gives_at_once(monkeypatch, config, length):
+    torch.manual_seed(0)
+    network = TemporalNetwork(TemporalConfig(in_channels=4, num_classes=19, channels=5, **config)).eval()
+    network.feature_mean.normal_()
+    model = Model("tiny", tuple(map(str, range(19))), "i3d", "", TimeGrid(25, 16, 8), network)
+    features = np.random.default_rng(0).normal(size=(length, 4)).astype(np.float32)
+    at_once = {a.label: a for a in model.activations(features)}
+    monkeypatch.setattr("hasvideo.model.BLOCK", 32)
+    monkeypatch.setattr("hasvideo.scratch.IN_MEMORY", 0)
+    for activation in model.activations(features):
+        wanted = at_once.pop(activation.label)
+        assert isinstance(activation.cam.base, np.memmap)
+        assert activation.score == pytest.approx(wanted.score, rel=1e-5)
+        np.testing.assert_allclose(activation.cam, wanted.cam, rtol=1e-5, atol=1e-6)
+    assert not at_once
+
+
 @pytest.mark.parametrize("shape", [(0, 4), (5, 3), (4,), (1, 5, 4)])
 def test_wrong_features(model, shape):
     with pytest.raises(HasvideoError, match=r"tiny takes features \(T, 4\)"):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 STDIN = "-"
 SCHEMES = ("http", "https", "rtmp", "rtmps", "rtp", "rtsp", "rtsps", "tcp", "udp")
 CLOCK_SET_BACK = 1.0  # seconds; a clock that goes back by more was set, one by less only stumbles
+MOST_UNSTAMPED = 64  # frames at the beginning without a time, as those of RTSP cameras, that are left out
 LONGEST_PAUSE = 300.0  # seconds; after a longer one between two frames the clock was set, too
 
 
@@ -120,9 +121,11 @@ class LiveContainer(Container):
     def _first_frame(self, container: InputContainer, stream: VideoStream) -> VideoFrame | None:
         self.reached = 0.0
         self._frames = self._decode(container, stream)
-        first = next(self._frames, None)
-        if first is not None:
+        first: VideoFrame | None = None
+        for first in itertools.islice(self._frames, MOST_UNSTAMPED):
             self._first = first
+            if first.pts is not None:
+                break
         return first
 
     def _check(self) -> None:

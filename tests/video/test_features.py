@@ -33,6 +33,13 @@ def test_save_and_load(store):
     assert isinstance(store.load("video 1", mmap=True), np.memmap)
 
 
+@pytest.mark.parametrize("length", [1, 1024, 2500])
+def test_the_file_is_what_numpy_writes(store, tmp_path, length):
+    store.save("long", features(length))
+    np.save(tmp_path / "wanted.npy", features(length).astype(np.float16))
+    assert store.path("long").read_bytes() == (tmp_path / "wanted.npy").read_bytes()
+
+
 def test_float32_keeps_every_bit(tmp_path):
     store = FeatureStore.create(tmp_path, FeatureMeta("c3d", "", TimeGrid(25, 16, 2), 4, "float32"))
     store.save("v", features())

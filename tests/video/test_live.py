@@ -75,6 +75,22 @@ def test_a_clock_that_is_set_goes_on_where_it_was(tmp_path, monkeypatch, jump):
         assert read_numbers(open_reader(source, fps=10.0, short_side=48).chunks(8))[:39] == list(range(39))
 
 
+def test_frames_before_the_first_time_are_left_out(tmp_path, monkeypatch):
+    decode = LiveContainer._decode
+
+    def unstamped(self, container, stream):  # as FFmpeg gives an RTSP camera's first frames
+        for number, frame in enumerate(decode(self, container, stream)):
+            if number < 3:
+                frame.pts = None
+            yield frame
+
+    write_video(tmp_path / "clip.mkv", constant_times(10, 40))
+    monkeypatch.setattr(LiveContainer, "_decode", unstamped)
+    with (tmp_path / "clip.mkv").open("rb") as file:
+        source = stream_path("clip", f"fd:{file.fileno()}")
+        assert read_numbers(open_reader(source, fps=10.0, short_side=48).chunks(8))[:36] == list(range(3, 39))
+
+
 def test_what_is_no_video_and_what_is_not_there_is_told_in_one_line(tmp_path, monkeypatch):
     (tmp_path / "text").write_text("no video at all\n" * 1000)
     with (tmp_path / "text").open("rb") as file:
