@@ -56,8 +56,8 @@ def extract_features(
 ) -> Features:
     """Decode a video in a process of its own and run the extractor over it, both at the same time.
 
-    Memory does not grow with the video. Features beyond 16 MiB are kept in a temporary file (I3D: 12.8 kB a second, 46 MB
-    an hour) in Python's ``tempfile.gettempdir()``.
+    Memory does not grow with the video: features beyond 16 MiB stay in a temporary file, in ``tempfile.gettempdir()``
+    (I3D: 12.8 kB a second, 46 MB an hour).
 
     Args:
         path: video file or stream; a stream is read to its end.
