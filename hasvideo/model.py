@@ -18,7 +18,7 @@ from hasvideo.scratch import blocks, empty, forget
 from hasvideo.types import Activation, IntervalRule, TimeGrid
 
 BLOCK = 1024  # time steps that the network takes at once
-CLASS_BLOCK = 16  # classes that are pooled at once, where time steps came in blocks
+CLASS_BLOCK = 4  # classes that are pooled at once, where time steps came in blocks
 KIND = "actions"
 KINETICS400 = "kinetics400"
 

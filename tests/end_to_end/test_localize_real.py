@@ -12,11 +12,13 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import hasvideo
 from benchmarks.memory import loop_video
 from hasvideo.localize import Localizer
+from hasvideo.video.extraction import extract_features
 from tests.colours import paint_video
 
 COMMAND = [sys.executable, "-m", "hasvideo.localize"]
@@ -77,6 +79,38 @@ def test_the_network_names_what_people_do(shared_data, localizer):
     hug = max((i for i in found.intervals if i.label == "hugging"), key=lambda i: i.score)
     inter = min(hug.end, truth[1]) - max(hug.start, truth[0])
     assert inter / (max(hug.end, truth[1]) - min(hug.start, truth[0])) > 0.5
+
+
+def stream_of(video: Path, pipe: Path) -> subprocess.Popen[bytes]:
+    """Write a video into a named pipe that is made for it."""
+    os.mkfifo(pipe)
+    return subprocess.Popen(["cp", str(video), str(pipe)])
+
+
+def test_a_piped_clip_has_the_features_of_the_file(clips, localizer, tmp_path):
+    video = loop_video(clips / "bikes.mp4", tmp_path / "clip.mkv", 10)
+    wanted = extract_features(video, localizer.extractor, decoder="pyav")
+    writer = stream_of(video, tmp_path / "pipe.mkv")
+    streamed = extract_features(tmp_path / "pipe.mkv", localizer.extractor)
+    assert writer.wait() == 0
+    assert streamed.array.shape == wanted.array.shape
+    assert np.abs(streamed.array - wanted.array).max() <= 1e-5 * np.abs(wanted.array).max()
+    assert streamed.end == pytest.approx(wanted.end, abs=0.05)
+
+
+def test_a_real_clip_is_followed_as_it_comes(clips, tmp_path):
+    video = loop_video(clips / "bikes.mp4", tmp_path / "clip.mkv", 20)
+    with video.open("rb") as file:
+        result = subprocess.run(
+            [*COMMAND, "-", "--follow", "--quiet", "--min-class-score", "0", "--top-k", "2"],
+            stdin=file, capture_output=True, text=True, timeout=240, check=False,
+        )  # fmt: skip
+    assert (result.returncode, result.stderr) == (0, "")
+    told = [json.loads(line) for line in result.stdout.splitlines()]
+    assert any(line["read"] < 20 for line in told)  # before the end
+    assert all(0 <= line["segment"][0] < line["segment"][1] <= line["read"] <= 20.1 for line in told)
+    late = [line["read"] - line["segment"][1] for line in told if line["read"] < 20]
+    assert max(late) <= 11.4  # docs/howto/streams.md
 
 
 def test_without_weights_and_network_it_stops_in_one_line(clips, tmp_path):
