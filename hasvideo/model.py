@@ -113,9 +113,10 @@ class Model:
             curves[:, first:last] = cam[:, first - low : last - low]
             forget(features)
             forget(curves)
-        pool = self.network.head.pool
-        scores = [pool(torch.from_numpy(some).to(device)[None]) for some in blocks(curves, CLASS_BLOCK)]
-        return torch.cat(scores, dim=1), curves
+        scores = torch.empty(1, len(curves), device=device)  # one for all: small ones would keep freed memory apart
+        for part, some in zip(scores.split(CLASS_BLOCK, dim=1), blocks(curves, CLASS_BLOCK), strict=True):
+            part.copy_(self.network.head.pool(torch.from_numpy(some).to(device)[None]))
+        return scores, curves
 
 
 def save_model(model: Model, path: Path) -> None:
