@@ -58,8 +58,10 @@ def read_checkpoint(path: Path, kind: str, build: Callable[[dict[str, Any], dict
 
 def check_class_names(model: str, classes: Sequence[str], outputs: int) -> None:
     """Raise HasvideoError unless there is a name of its own for each of a network's outputs."""
-    if len(classes) != outputs or len(set(classes)) != outputs:
-        raise HasvideoError(f"model {model}: {len(set(classes))} class names for a network of {outputs} outputs")
+    if len(set(classes)) != len(classes):
+        raise HasvideoError(f"model {model}: a class name occurs twice")
+    if len(classes) != outputs:
+        raise HasvideoError(f"model {model}: {len(classes)} class names for a network of {outputs} outputs")
 
 
 def checkpoint_kind(path: Path) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from hasvideo.checkpoint import checkpoint_kind, read_checkpoint, write_checkpoint
+from hasvideo.checkpoint import check_class_names, checkpoint_kind, read_checkpoint, write_checkpoint
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.networks.temporal import TemporalNetwork
 from hasvideo.recipe import TemporalConfig
@@ -53,13 +53,7 @@ class Model:
     background: str = ""
 
     def __post_init__(self) -> None:
-        outputs = self.network.config.num_classes
-        if len(self.classes) != outputs:
-            raise HasvideoError(
-                f"model {self.name}: {len(self.classes)} class names for a network of {outputs} outputs"
-            )
-        if len(set(self.classes)) != len(self.classes):
-            raise HasvideoError(f"model {self.name}: a class name occurs twice")
+        check_class_names(self.name, self.classes, self.network.config.num_classes)
 
     @property
     def dim(self) -> int:

@@ -62,7 +62,7 @@ def extract_features(
     Args:
         path: video file or stream; a stream is read to its end.
         extractor: see :func:`hasvideo.video.extractors.load_extractor`.
-        decoder: ``decord``, ``torchcodec`` or ``pyav``.
+        decoder: ``decord``, ``torchcodec`` or ``pyav``; streams are read by PyAV (``torchcodec`` is refused).
         start, end: part of the video, seconds; all of it where None.
         watch: called for every chunk of frames that was decoded with the file's data, the time of the chunk's start
             (seconds) and its pixels before cropping, uint8 ``(n, H, W, 3)``: for progress and thumbnails.

@@ -70,7 +70,19 @@ class Localizer:
         video: str | None = None,
         watch: FrameWatcher | None = None,
     ) -> Detections:
-        """Localize actions in one video; see :func:`hasvideo.localize.localize`."""
+        """Localize actions in one video.
+
+        Args:
+            path: video file, named pipe, ``-`` or URL; a stream is read to its end.
+            choice: classes and rule.
+            start, end: part of the video, seconds.
+            video: id of the video; None: its file's stem.
+            watch: see :func:`hasvideo.video.extraction.extract_features`.
+
+        Raises:
+            UsageError: a class, option or range is wrong.
+            HasvideoError: the video cannot be read to its end.
+        """
         from hasvideo.extents import read_detections
         from hasvideo.video.extraction import extract_features
 
