@@ -62,4 +62,6 @@ def test_the_file_gives_the_same_model_back(model, tmp_path):
 
 def test_names_are_as_many_as_outputs(model):
     with pytest.raises(HasvideoError, match="2 class names for a network of 3 outputs"):
+        SegmentationModel("m", ("a", "b"), model.network)
+    with pytest.raises(HasvideoError, match="a class name occurs twice"):
         SegmentationModel("m", ("a", "b", "b"), model.network)
