@@ -56,13 +56,13 @@ class DiskFullExtractor(FragileExtractor):
     def __call__(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         for block, _ in overlapping_blocks(frames, 5, 0, 0):
             yield block.mean(axis=(0, 1, 2), dtype=np.float32)[None] / 255
-        save = np.save
+        begin = np.lib.format.write_array_header_1_0
 
-        def save_once(*arguments: object) -> None:
-            save(*arguments)  # type: ignore[arg-type]
-            np.save = _no_space
+        def begin_once(*arguments: object) -> None:
+            begin(*arguments)  # type: ignore[arg-type]
+            np.lib.format.write_array_header_1_0 = _no_space
 
-        np.save = save_once
+        np.lib.format.write_array_header_1_0 = begin_once
 
 
 def _no_space(*_: object) -> None:
