@@ -11,9 +11,11 @@ import numpy as np
 
 from hasvideo.batch import VideoBatch
 from hasvideo.choice import Choice
+from hasvideo.errors import UsageError
 from hasvideo.model import Model, load_model
 from hasvideo.progress import FilmStrip
 from hasvideo.types import Detections
+from hasvideo.video.live import StreamPath
 from hasvideo.video.localizer import Localizer
 from hasvideo.video.making import split_engine
 from hasvideo.video.ray_engine import run_on_ray
@@ -25,6 +27,12 @@ Strip = list[tuple[float, np.ndarray]]
 class RayVideoBatch(VideoBatch):
     """Actions in videos, in the order in which the workers are done."""
 
+    def _check(self) -> None:
+        super()._check()
+        streams = [path for path in self.inputs.files.values() if isinstance(path, StreamPath)]
+        if streams:
+            raise UsageError(f"--engine ray is for files; {streams[0]} is a stream, which only this process can read")
+
     def _load(self, files: dict[str, Path]) -> Sequence[str]:
         self._model = load_model(self.options.model)
         self.choice.rule(self._model.rule)
@@ -32,8 +40,9 @@ class RayVideoBatch(VideoBatch):
 
     def _progress(self, files: dict[str, Path]) -> Iterable[File]:
         options = self.options
+        weights = options.weights and options.weights.absolute()  # workers have current folders of their own
         make = partial(_Finder, self._model, options.decoder, split_engine(options.engine)[1], options.device,
-                       self.choice, options.start, options.end)  # fmt: skip
+                       weights, self.choice, options.start, options.end)  # fmt: skip
         todo = [(file_id, path.absolute()) for file_id, path in files.items()]
         for (file_id, _), self._outcome in run_on_ray(make, todo, options.ray_address, device=options.device):
             yield file_id, files[file_id]
@@ -55,11 +64,12 @@ class _Finder:
         decoder: str,
         engine: str,
         device: str,
+        weights: Path | None,
         choice: Choice,
         start: float | None,
         end: float | None,
     ) -> None:
-        self._localizer = Localizer(model, decoder, engine, device)
+        self._localizer = Localizer(model, decoder, engine, device, weights)
         self._choice, self._start, self._end = choice, start, end
 
     def __call__(self, file: File) -> tuple[Detections, Strip]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hasvideo import batch_on_ray
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.localize import main
 from tests.colours import colour_model, paint_video
@@ -54,3 +55,15 @@ def test_what_is_wrong_is_said_before_any_video_is_read(model, tmp_path):
         main([video, "--model", model, "--engine", "ray", "--ray-address", "127.0.0.1:1"])
     with pytest.raises(UsageError, match="--ray-address is for --engine ray"):
         main([video, "--model", model, "--ray-address", "127.0.0.1:1"])
+    with pytest.raises(UsageError, match="--engine ray is for files; standard input is a stream"):
+        main(["-", "--model", model, "--engine", "ray", "--ray-address", "local"])
+
+
+def test_workers_get_the_file_of_weights(model, tmp_path, monkeypatch):
+    given = []
+    monkeypatch.setattr(batch_on_ray, "Localizer", lambda *arguments: given.append(arguments[-1]))
+    monkeypatch.setattr(batch_on_ray, "run_on_ray", lambda make, *_, **__: iter([make()][:0]))
+    monkeypatch.chdir(tmp_path)
+    video = str(paint_video(tmp_path / "a.mp4", "red"))
+    assert main([video, "--model", model, "--engine", "ray", "--weights", "w.pt"]) == 0
+    assert given == [tmp_path / "w.pt"]
