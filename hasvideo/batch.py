@@ -221,15 +221,17 @@ class Follow(VideoBatch):
             raise UsageError(f"--follow reads one video or stream, got {' '.join(map(str, options.inputs))}")
 
     def _check(self) -> None:
-        super()._check()
         options = self.options
         useless = {
-            "--format": self.formats, "--results": options.results, "--skip-existing": options.skip_existing,
-            "--recursive": options.recursive, "--nms-tiou": options.nms_tiou != NMS_TIOU,
+            "--format": self.formats, "--output": options.output, "--results": options.results,
+            "--theme": options.theme != "light", "--embed-video": options.embed_video,
+            "--skip-existing": options.skip_existing, "--recursive": options.recursive,
+            "--nms-tiou": options.nms_tiou != NMS_TIOU,
         }  # fmt: skip
         given = [name for name, value in useless.items() if value]
         if given:
             raise UsageError(f"{' '.join(given)} cannot be with --follow, which prints JSON Lines as time goes by")
+        super()._check()
 
     def _try(self, file_id: str, path: Path, position: str) -> None:
         options = self.options

@@ -200,6 +200,8 @@ def test_a_connection_that_breaks_gives_the_intervals_so_far_and_one_line(server
 @pytest.mark.parametrize(("arguments", "code", "message"), [
     (["a.mkv", "b.mkv"], 2, "--follow reads one video or stream, got a.mkv b.mkv"),
     (["-", "-f", "json"], 2, "--format cannot be with --follow"),
+    (["-", "-o", "x", "--theme", "dark"], 2, "--output --theme cannot be with --follow"),
+    (["-", "--skip-existing"], 2, "--skip-existing cannot be with --follow"),
     (["picture.jpg"], 2, "picture.jpg is an image"),
     (["-", "--look-back", "0.5"], 2, "look-back is a number of seconds from 1 to 86400, got 0.5"),
     (["-", "--classes", "pink"], 2, "no class 'pink'"),
