@@ -204,8 +204,10 @@ def _connect(address: str) -> tuple[Any, bool]:
         os.environ.setdefault("RAY_worker_niceness", "0")  # else 15: beside anything else its workers stand still
     try:
         with _silence():
+            if address == "auto":
+                _check_noted()
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         if address == "auto":
             raise HasvideoError("no Ray cluster runs on this machine: join one by ray start --address HOST:PORT, start "
                                 "one by ray start --head, or do without by --ray-address local") from error  # fmt: skip
@@ -230,12 +232,32 @@ def _silence() -> Iterator[None]:
         os.close(nothing)
 
 
+def _check_noted() -> None:
+    """Look for the cluster that Ray would connect to by itself: one that crashed leaves Ray's note of it behind.
+
+    Raises:
+        OSError: there is none, or no more.
+    """
+    try:
+        from ray._private.services import canonicalize_bootstrap_address
+    except ImportError:  # it is not public
+        return
+    address = canonicalize_bootstrap_address("auto")
+    if address is not None:
+        _touch(address)
+
+
+def _touch(address: str) -> None:
+    host, _, port = address.rpartition(":")
+    socket.create_connection((host.strip("[]"), int(port)), CONNECT_TIMEOUT).close()
+
+
 def _check_reachable(address: str) -> None:
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or "/" in host:
         raise UsageError(f"--ray-address is auto, local or HOST:PORT, got {address!r}")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), CONNECT_TIMEOUT).close()
+        _touch(address)
     except (OSError, OverflowError) as error:
         raise HasvideoError(f"no Ray cluster at --ray-address {address}: {error}") from error
 

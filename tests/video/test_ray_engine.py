@@ -122,7 +122,7 @@ def test_a_cluster_that_is_not_there(no_session, videos, tmp_path, address, erro
     began = time.monotonic()
     with pytest.raises(error, match=message):
         fill(tmp_path / "f", videos, replace(FRAGILE, ray_address=address), progress=False)
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 60
 
 
 def test_what_is_no_cluster_is_one_line(no_session, monkeypatch, capfd, videos, tmp_path):
@@ -142,6 +142,15 @@ def test_what_is_no_cluster_is_one_line(no_session, monkeypatch, capfd, videos, 
 def test_auto_is_what_ray_takes_it_for(no_session, monkeypatch, videos, tmp_path):
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     with pytest.raises(HasvideoError, match="no Ray cluster at --ray-address 127.0.0.1:1"):
+        fill(tmp_path / "f", videos, FRAGILE, progress=False)
+
+
+def test_a_cluster_that_crashed_is_not_waited_for(no_session, monkeypatch, videos, tmp_path):
+    services = pytest.importorskip("ray._private.services")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(services, "canonicalize_bootstrap_address", lambda address: "127.0.0.1:1")
+    monkeypatch.setattr(ray, "init", lambda **_: pytest.fail("Ray would try for two minutes"))
+    with pytest.raises(HasvideoError, match="no Ray cluster runs on this machine"):
         fill(tmp_path / "f", videos, FRAGILE, progress=False)
 
 
