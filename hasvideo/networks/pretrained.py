@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -87,7 +89,8 @@ def fetch_state(architecture: str, name: str) -> Mapping[str, Tensor]:
 
     weights = get_weight(name)
     try:
-        return weights.get_state_dict(check_hash=True, map_location="cpu", weights_only=True)
+        with contextlib.redirect_stdout(sys.stderr):  # where torch says that it fetches
+            return weights.get_state_dict(check_hash=True, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise HasvideoError(
             f"the pretrained weights of {architecture} could not be fetched from {weights.url} ({_line(error)}): "
@@ -106,7 +109,11 @@ def read_file(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise UsageError(f"no such file: {path}") from error
-    except (OSError, RuntimeError, EOFError, LookupError, ValueError, pickle.UnpicklingError) as error:
+    except pickle.UnpicklingError as error:  # torch's own words advise to run code from it
+        raise HasvideoError(
+            f"cannot read weights from {path}: it is no file of weights, or holds more than them"
+        ) from error
+    except (OSError, RuntimeError, EOFError, LookupError, ValueError) as error:
         raise HasvideoError(f"cannot read weights from {path} ({_line(error)})") from error
 
 

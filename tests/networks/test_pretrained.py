@@ -121,7 +121,9 @@ def test_unreadable_files_are_named(tmp_path):
     with pytest.raises(UsageError, match=r"no such file: .*weights.pth"):
         load_pretrained(ours, path)
     path.write_bytes(b"not weights")
-    with pytest.raises(HasvideoError, match=r"cannot read weights from .*weights.pth"):
+    with pytest.raises(
+        HasvideoError, match=r"cannot read weights from .*weights.pth: it holds none, or more than weights$"
+    ):
         load_pretrained(ours, path)
     torch.save({"model": {}, "epoch": 3}, path)
     with pytest.raises(HasvideoError, match=r"weights.pth holds a dict of model, epoch: the state dict .* is expected"):
