@@ -199,7 +199,10 @@ def _unpack(
     from hasvideo.files import atomic_path
     from hasvideo.video.features import FeatureStore
     from hasvideo.video.manifest import Manifest
+    from hasvideo.video.shards import INDEX
 
+    if (output / INDEX).exists():
+        raise UsageError(f"{output} is packed: choose another folder to unpack into")
     store = FeatureStore.create(output, stores[0].meta)
     todo = store.lacking(sources)
     for video in tqdm(todo, unit="video", file=sys.stderr, disable=not progress, leave=False):

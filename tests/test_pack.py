@@ -90,6 +90,15 @@ def test_unpacking_gives_back_every_byte(store, tmp_path):
     }
 
 
+def test_a_packed_folder_is_not_unpacked_into(store, tmp_path):
+    target, other = packed(store).folder, folder(tmp_path / "other", ["z"])
+    before = {path.name for path in target.iterdir()}
+    for source in (target, other.folder):
+        with pytest.raises(UsageError, match="is packed: choose another folder to unpack into"):
+            pack(source, target, unpack=True, progress=False)
+    assert {path.name for path in target.iterdir()} == before
+
+
 def test_folders_are_packed_into_one(store, tmp_path):
     other = folder(tmp_path / "other", ["z"])
     both = pack([packed(store).folder, other.folder], tmp_path / "both", progress=False).store
