@@ -110,9 +110,7 @@ def read_file(path: Path) -> Any:
     except FileNotFoundError as error:
         raise UsageError(f"no such file: {path}") from error
     except pickle.UnpicklingError as error:  # torch's own words advise to run code from it
-        raise HasvideoError(
-            f"cannot read weights from {path}: it is no file of weights, or holds more than them"
-        ) from error
+        raise HasvideoError(f"cannot read weights from {path}: it holds none, or more than weights") from error
     except (OSError, RuntimeError, EOFError, LookupError, ValueError) as error:
         raise HasvideoError(f"cannot read weights from {path} ({_line(error)})") from error
 
