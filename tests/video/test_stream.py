@@ -155,7 +155,7 @@ def test_ctrl_c_ends_the_command_with_one_line(tmp_path, pipe, model):
     process = start(model, pipe, "--classes", "red")
     assert json.loads(process.stdout.readline())["segment"] == [1.0, 2.0]
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=120)
     os.close(keep_open)
     assert process.returncode == 130
     assert errors == b"hasvideo: error: interrupted\n"
@@ -190,7 +190,7 @@ def test_an_http_stream_is_followed_to_its_end(server, localizer):
 
 def test_a_connection_that_breaks_gives_the_intervals_so_far_and_one_line(server, model):
     process = start(model, f"{server}/cut", "--classes", "red,green")
-    out, errors = process.communicate(timeout=30)
+    out, errors = process.communicate(timeout=120)
     assert process.returncode == 1
     assert json.loads(out.splitlines()[0])["segment"] == [1.0, 3.0]
     assert errors.count(b"\n") == 1
