@@ -176,10 +176,13 @@ class VideoBatch(Batch[Detections]):
         super()._check()
         if self.options.embed_video and "html" not in self.formats:
             raise UsageError("--embed-video is for the page: add -f html")
-        streams = [path for path in self.inputs.files.values() if isinstance(path, StreamPath)]
-        if self.options.embed_video and streams:
-            raise UsageError(f"--embed-video is for files; {streams[0]} is a stream")
+        if self.options.embed_video and self._streams:
+            raise UsageError(f"--embed-video is for files; {self._streams[0]} is a stream")
         check_request(self.options.decoder, None, None, self.options.start, self.options.end)
+
+    @property
+    def _streams(self) -> list[StreamPath]:
+        return [path for path in self.inputs.files.values() if isinstance(path, StreamPath)]
 
     def _load(self, files: dict[str, Path]) -> Sequence[str]:
         options = self.options

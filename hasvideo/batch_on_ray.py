@@ -15,7 +15,6 @@ from hasvideo.errors import UsageError
 from hasvideo.model import Model, load_model
 from hasvideo.progress import FilmStrip
 from hasvideo.types import Detections
-from hasvideo.video.live import StreamPath
 from hasvideo.video.localizer import Localizer
 from hasvideo.video.making import split_engine
 from hasvideo.video.ray_engine import run_on_ray
@@ -29,9 +28,9 @@ class RayVideoBatch(VideoBatch):
 
     def _check(self) -> None:
         super()._check()
-        streams = [path for path in self.inputs.files.values() if isinstance(path, StreamPath)]
-        if streams:
-            raise UsageError(f"--engine ray is for files; {streams[0]} is a stream, which only this process can read")
+        if self._streams:
+            what = f"{self._streams[0]} is a stream, which only this process can read"
+            raise UsageError(f"--engine ray is for files; {what}")
 
     def _load(self, files: dict[str, Path]) -> Sequence[str]:
         self._model = load_model(self.options.model)
