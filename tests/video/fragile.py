@@ -12,6 +12,8 @@ import numpy as np
 
 from hasvideo.types import TimeGrid
 from hasvideo.video.extractors.base import overlapping_blocks
+from hasvideo.video.filling import Filled
+from hasvideo.video.manifest import Manifest
 
 
 class FragileExtractor:
@@ -67,3 +69,12 @@ class DiskFullExtractor(FragileExtractor):
 
 def _no_space(*_: object) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def check_the_rest_went_on(found: Filled, why: str) -> None:
+    """Of four colours blue killed its workers, and is listed with the reason; green failed; the others are made."""
+    assert sorted(r.id for r in found.made) == ["black", "red"]
+    assert why in found.failed["blue"]
+    assert "green is too much" in found.failed["green"]
+    assert Manifest(found.store.folder).records()["blue"].error == found.failed["blue"]
+    assert "blue" in (found.store.folder / "failed.csv").read_text()
