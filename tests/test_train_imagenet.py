@@ -106,5 +106,5 @@ def test_two_processes_train_together(tmp_path):
         [*words, *TINY, *SHORT], capture_output=True, text=True, check=False, env=environment, timeout=120
     )
     assert result.returncode == 0, result.stderr[-2000:]
-    assert result.stdout == (out / "results.txt").read_text()
+    assert result.stdout.endswith((out / "results.txt").read_text())  # PyTorch 2.9's Gloo prints who is connected
     assert result.stderr.count("8 training images") == 1

@@ -11,11 +11,18 @@ from typing import Any
 
 import av
 import numpy as np
+import pytest
 
 TICK = Fraction(1, 90000)
 BITS = 16
 COLUMNS = 8  # cells of the pattern across; its upper half holds the bits, its lower half their complements
 ROWS = 4
+
+
+def skip_without(decoder: str) -> None:
+    """Skip the test where a decoder cannot be loaded; PyAV always can."""
+    if decoder != "pyav":
+        pytest.importorskip({"torchcodec": "torchcodec.decoders"}.get(decoder, decoder), exc_type=Exception)
 
 
 def draw_number(number: int, width: int = 128, height: int = 96) -> np.ndarray:

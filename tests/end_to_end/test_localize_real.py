@@ -20,6 +20,7 @@ from benchmarks.memory import loop_video
 from hasvideo.localize import Localizer
 from hasvideo.video.extraction import extract_features
 from tests.colours import paint_video
+from tests.video_files import skip_without
 
 COMMAND = [sys.executable, "-m", "hasvideo.localize"]
 
@@ -60,6 +61,7 @@ def test_a_real_clip_gives_intervals_inside_it_in_every_format(clips, tmp_path):
 
 @pytest.mark.parametrize("decoder", ["pyav", "torchcodec"])
 def test_the_other_decoders_find_the_same(clips, localizer, decoder):
+    skip_without(decoder)
     classes = ["feeding birds", "cracking neck"]
     wanted = hasvideo.localize(clips / "bigbuckbunny.mp4", model=localizer, classes=classes)
     found = hasvideo.localize(clips / "bigbuckbunny.mp4", model=Localizer(localizer.model, decoder), classes=classes)

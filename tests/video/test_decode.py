@@ -24,6 +24,7 @@ from tests.video_files import (
     number_at,
     read_number,
     read_numbers,
+    skip_without,
     variable_times,
     write_sound,
     write_video,
@@ -80,8 +81,7 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(params=DECODERS)
 def decoder(request) -> str:
-    if request.param != "pyav":
-        pytest.importorskip({"torchcodec": "torchcodec.decoders"}.get(request.param, request.param), exc_type=Exception)
+    skip_without(request.param)
     return request.param
 
 

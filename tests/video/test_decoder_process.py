@@ -16,7 +16,7 @@ import pytest
 from hasvideo.errors import DecodeError, HasvideoError, UsageError
 from hasvideo.video.decode import DECODERS, DecoderWarning, open_reader
 from hasvideo.video.decoder_process import FrameStream
-from tests.video_files import constant_times, flip_bytes, read_numbers, write_video
+from tests.video_files import constant_times, flip_bytes, read_numbers, skip_without, write_video
 
 FASTSTART = {"movflags": "faststart"}
 
@@ -46,8 +46,7 @@ def _nothing_left_running():
 
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_the_frames_are_those_decoded_in_process(video, decoder):
-    if decoder != "pyav":
-        pytest.importorskip({"torchcodec": "torchcodec.decoders"}.get(decoder, decoder), exc_type=Exception)
+    skip_without(decoder)
     reader = open_reader(video, decoder, short_side=48, start=1, end=3)
 
     with FrameStream(video, decoder, short_side=48, start=1, end=3) as stream:
