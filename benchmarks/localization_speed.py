@@ -2,10 +2,13 @@
 
     pip install opencv-python-headless
     python benchmarks/localization_speed.py [--maps 1000] [--side 224] [--thresholds 100] [--sigma 1 2 3]
+    python benchmarks/localization_speed.py --cams DATA RUNS
 
 The loop is the public kind (compute_bboxes_from_scoremaps of wsolevaluation): per map and threshold it thresholds the
 grey map, finds contours (RETR_TREE) and takes their bounding boxes. Maps are smooth noise on a grid of 14 x 14 cells,
-blurred by a Gaussian of ``sigma`` cells and scaled up (bicubic); the larger sigma, the fewer maxima. Both run on one
+blurred by a Gaussian of ``sigma`` cells and scaled up (bicubic); the larger sigma, the fewer maxima. With ``--cams``
+they are the CAMs of the true classes by the models that image_hiding.py trained on DATA into RUNS, scaled up as the
+package does. OpenCV's version matters: 5.0 finds contours faster than 4.x, which wsolevaluation names. Both run on one
 thread; times are processor time, per map, the median of three runs. First of all, the boxes of all maps at all
 thresholds are compared, those of the outer contours and those around holes.
 """
@@ -15,7 +18,9 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -35,9 +40,27 @@ def smooth_maps(count: int, side: int, sigma: float) -> np.ndarray:
     maps = np.empty((count, side, side), np.float32)
     for target in maps:
         coarse = ndimage.gaussian_filter(rng.random((CELLS, CELLS)), sigma).astype(np.float32)
-        fine = cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC)
-        target[...] = (fine - fine.min()) / (fine.max() - fine.min())
+        target[...] = _unit(cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC))
     return maps
+
+
+def real_cams(count: int, side: int, data: Path, runs: Path) -> np.ndarray:
+    """CAMs of trained models, between 0 and 1, float32 ``(count, side, side)``."""
+    from image_hiding import MAIN, Tests
+
+    from hasvideo.extents import scale_map
+
+    def every() -> Iterator[np.ndarray]:
+        tests = Tests(data, runs, seeds=3)
+        for name in MAIN:
+            for test in tests.of(name):
+                yield from (_unit(scale_map(known.cam, side, side)) for known in test.known.values())
+
+    return np.stack(list(islice(every(), count)))
+
+
+def _unit(fine: np.ndarray) -> np.ndarray:
+    return (fine - fine.min()) / (fine.max() - fine.min())
 
 
 def loop(scoremap: np.ndarray, thresholds: np.ndarray, every: bool = True) -> list[np.ndarray]:
@@ -115,17 +138,23 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=224)
     parser.add_argument("--thresholds", type=int, default=100)
     parser.add_argument("--sigma", type=float, nargs="+", default=[1.0, 2.0, 3.0])
+    parser.add_argument("--cams", type=Path, nargs=2, metavar=("DATA", "RUNS"), help="of trained models, no noise")
     args = parser.parse_args()
     cv2.setNumThreads(1)
     thresholds = np.arange(args.thresholds) / args.thresholds
     cuts = np.unique((thresholds * 255).astype(int))
     print(f"{args.maps} maps of {args.side} x {args.side}, {args.thresholds} thresholds; OpenCV {cv2.__version__}")
-    for sigma in args.sigma:
-        maps = smooth_maps(args.maps, args.side, sigma)
+    sources: dict[str, Callable[[], np.ndarray]] = {
+        f"sigma {sigma:g}": lambda sigma=sigma: smooth_maps(args.maps, args.side, sigma) for sigma in args.sigma
+    }
+    if args.cams:
+        sources = {"CAMs": lambda: real_cams(args.maps, args.side, *args.cams)}
+    for source, make in sources.items():
+        maps = make()
         different = [count_differences(maps, cuts, holes) for holes in (False, True)]
         slow = seconds(lambda maps=maps: [loop(scoremap, thresholds) for scoremap in maps])
         print(
-            f"sigma {sigma:g}: {different[0]} of {len(maps) * len(cuts)} different (with holes {different[1]}); "
+            f"{source}: {different[0]} of {len(maps) * len(cuts)} different (with holes {different[1]}); "
             f"loop {1e3 * slow / len(maps):.2f} ms a map"
         )
         for name, options in (("outer contours", {}), ("and holes", {"holes": True}), ("largest", {"largest": True})):

@@ -133,15 +133,18 @@ class _Frame:
     def __init__(self, maps: int, shape: tuple[int, int]) -> None:
         self.pairs = (shape[0] + 1) // 2 + 1
         self.lines = np.zeros((2, maps * self.pairs + 1, shape[1] + 1), np.int16)
+        self.scaled = {kind: np.empty(shape, kind) for kind in (np.dtype(np.float32), np.dtype(np.float64))}
 
     def fill(self, maps: Sequence[np.ndarray] | np.ndarray) -> None:
         """Write the maps' grey values and what is behind the point, in steps of 1/128: 0..32640."""
         for index, source in enumerate(maps):
             array = _unit(np.asarray(source))
+            # First scaled, then cut off: both at once is slower, as numpy then goes through a buffer.
+            scaled = np.multiply(array, 255 << _SHIFT, out=self.scaled[array.dtype])
             rows = self.lines[:, index * self.pairs + 1 : (index + 1) * self.pairs, 1:]
             for odd in range(2):
-                half = array[odd::2]
-                np.multiply(half, 255 << _SHIFT, out=rows[odd, : len(half)], casting="unsafe")
+                half = scaled[odd::2]
+                rows[odd, : len(half)] = half
 
 
 def _unit(array: np.ndarray) -> np.ndarray:
@@ -292,6 +295,7 @@ class _Scanner:
         self.inner = np.empty(cells, bool)
         self.outer = np.empty(cells - self.width, bool)
         self.marks = np.empty(cells, np.uint8)
+        self.column = np.tile(np.arange(-1, self.width - 1, dtype=np.int16), cells // self.width)
         self.flags = np.empty((3, cells), bool)
 
     def scan(self, lines: np.ndarray, pair: int, runs: int) -> _Scan:
@@ -330,7 +334,7 @@ class _Scanner:
             upper_top=np.maximum.reduceat(upper, start),
             lower_top=np.maximum.reduceat(lower, start),
             column_run=np.concatenate([run[top], run[bottom]]) + runs,
-            column=column % width - 1,
+            column=self.column[column],
             column_top=np.concatenate([upper[at[top]], lower[at[bottom]]]),
             here=meets[0] + runs,
             there=meets[1] + runs,
@@ -464,6 +468,7 @@ def _merge(
 ) -> list[int]:
     """Join maxima where they meet, and what they reach: the level at which each is no part of its own any more."""
     parent, death = list(range(len(level))), [0] * len(level)
+    reach = list(extents.swapaxes(0, 1))  # to take a row out of a list is faster than out of an array
 
     def find(one: int) -> int:
         while parent[one] != one:
@@ -478,8 +483,8 @@ def _merge(
         if level[keep] < level[lose]:
             keep, lose = lose, keep
         parent[lose], death[lose] = keep, meet
-        below = extents[:, keep, :meet]
-        np.minimum(below, extents[:, lose, :meet], out=below)
+        below = reach[keep][:, :meet]
+        np.minimum(below, reach[lose][:, :meet], out=below)
         if areas is not None:
             areas[keep, :meet] += areas[lose, :meet]
     return death
