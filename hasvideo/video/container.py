@@ -50,16 +50,27 @@ class Container:
     def __init__(self, path: Path, progress: Callable[[], object]) -> None:
         self.path, self.progress = path, progress
         container, stream = self._open()
+        try:
+            self._learn(container, stream)
+        finally:
+            self._leave(container)
+
+    def _learn(self, container: InputContainer, stream: VideoStream) -> None:
         first = self._first_frame(container, stream)
         if first is None:
-            raise DecodeError(f"{path}: no frame can be decoded: the file is damaged or cut off")
+            raise DecodeError(f"{self.path}: no frame can be decoded: the file is damaged or cut off")
         if first.pts is None or stream.time_base is None:
-            raise DecodeError(f"{path}: a bare stream without timestamps: pack it first, ffmpeg -i IN -c copy OUT.mkv")
+            reason = "a bare stream without timestamps: pack it first, ffmpeg -i IN -c copy OUT.mkv"
+            raise DecodeError(f"{self.path}: {reason}")
         self._stream_index = stream.index
         self._tick, self._zero = float(stream.time_base), first.pts
         self._rate = float(stream.average_rate or stream.guessed_rate or stream.base_rate or 25)
         self.codec = stream.codec_context.codec.canonical_name
         self.info = self._describe(container, stream, first)
+
+    def _leave(self, container: InputContainer) -> None:
+        """Free libav's index of the file, 3 MiB for an hour of MP4, now: only garbage collection would do it."""
+        container.close()
 
     def time(self, ticks: int) -> float:
         """Seconds since the first frame."""

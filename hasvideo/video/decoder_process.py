@@ -228,8 +228,9 @@ def _child_environment() -> dict[str, str]:
     """The child imports what the parent would, and leaves the cores to the network."""
     path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    # glibc would give every frame's memory back to the system, and fault it in page by page for the next one.
-    memory = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**27)}
+    # glibc would give every frame's memory back to the system, and fault it in page by page for the next one. Larger
+    # than a frame is libav's index of hours of video: growing step by step it would leave holes three times its size.
+    memory = {"MALLOC_MMAP_THRESHOLD_": str(2**22), "MALLOC_TRIM_THRESHOLD_": str(2**27)}
     return {**os.environ, **threads, **memory, "PYTHONPATH": path}
 
 

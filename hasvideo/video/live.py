@@ -128,6 +128,9 @@ class LiveContainer(Container):
                 break
         return first
 
+    def _leave(self, container: InputContainer) -> None:
+        """It stays open: a stream is opened once."""
+
     def _check(self) -> None:
         """Whether it is there shows when it is opened."""
 

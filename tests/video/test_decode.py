@@ -209,6 +209,21 @@ def test_info_describes_the_video(folder):
     assert (info.width, info.height, info.rotation) == (128, 96, 0)
 
 
+def test_what_was_opened_to_look_at_a_file_is_closed(folder, monkeypatch):
+    """Else the index of hours of video would be in memory twice until the garbage is collected."""
+    path, _ = make(folder, "constant_29.97.mp4")
+    opened = []
+    open_container = av.open
+    monkeypatch.setattr(av, "open", lambda *a, **k: opened.append(open_container(*a, **k)) or opened[-1])
+
+    open_reader(path)
+
+    assert opened
+    for container in opened:
+        with pytest.raises(AssertionError, match="not open"):
+            container.seek(0)
+
+
 def test_a_codec_that_decord_lacks_is_left_to_pyav(tmp_path):
     pytest.importorskip("decord")
     path = write_video(tmp_path / "modern.mp4", constant_times(25, 30), codec="libsvtav1", options=AV1)
