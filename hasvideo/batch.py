@@ -174,8 +174,9 @@ class VideoBatch(Batch[Detections]):
 
     def _check(self) -> None:
         super()._check()
-        if self.options.embed_video and "html" not in self.formats:
-            raise UsageError("--embed-video is for the page: add -f html")
+        for option, of in (("embed_video", "html"), ("labelstudio_prefix", "labelstudio")):
+            if self.options[option] and of not in self.formats:
+                raise UsageError(f"--{option.replace('_', '-')} is for {of}: add -f {of}")
         if self.options.embed_video and self._streams:
             raise UsageError(f"--embed-video is for files; {self._streams[0]} is a stream")
         check_request(self.options.decoder, None, None, self.options.start, self.options.end)
@@ -205,8 +206,8 @@ class VideoBatch(Batch[Detections]):
     def _write(self, found: Detections, frames: list[tuple[float, np.ndarray]]) -> list[Path]:
         if not self.formats:
             return []
-        more: dict[str, Any] = {"thumbnails": frames, "embed_video": self.options.embed_video}
-        return write(found, self.folder, self.formats, theme=self.options.theme, **more)
+        more: dict[str, Any] = {name: self.options[name] for name in ("embed_video", "labelstudio_prefix", "theme")}
+        return write(found, self.folder, self.formats, thumbnails=frames, **more)
 
     def _describe(self, found: Detections) -> str:
         return f"({found.info.duration:.2f} s)\n{table(found)}"
@@ -228,6 +229,7 @@ class Follow(VideoBatch):
         useless = {
             "--format": self.formats, "--output": options.output, "--results": options.results,
             "--theme": options.theme != "light", "--embed-video": options.embed_video,
+            "--labelstudio-prefix": options.labelstudio_prefix,
             "--skip-existing": options.skip_existing, "--recursive": options.recursive,
             "--nms-tiou": options.nms_tiou != NMS_TIOU,
         }  # fmt: skip

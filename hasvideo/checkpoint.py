@@ -74,6 +74,20 @@ def checkpoint_kind(path: Path) -> str:
     return str(_read(path, weights=False)[0].get("kind", _FIRST_KIND))
 
 
+def checkpoint_classes(path: Path) -> tuple[str, ...]:
+    """Names of a checkpoint's classes, whatever its network is for.
+
+    Raises:
+        UsageError: there is no such file.
+        HasvideoError: it is not a checkpoint of this package, or is damaged.
+    """
+    settings, _ = _read(path, weights=False)
+    try:
+        return tuple(map(str, settings["classes"]))
+    except (KeyError, TypeError) as error:
+        raise _not_ours(path, error) from error
+
+
 def _read(path: Path, weights: bool = True) -> tuple[dict[str, Any], dict[str, Tensor]]:
     path = Path(path)
     if not path.is_file():

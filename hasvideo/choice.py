@@ -20,7 +20,8 @@ NMS_TIOU = 0.5
 
 _ONLY_FOR: Mapping[str, Mapping[str, Any]] = {
     "videos": {"start": None, "end": None, "merge_gap": None, "min_duration": None, "nms_tiou": NMS_TIOU}
-    | {"decoder": "decord", "engine": "auto", "weights": None, "ray_address": None, "embed_video": False},
+    | {"decoder": "decord", "engine": "auto", "weights": None, "ray_address": None}
+    | {"embed_video": False, "labelstudio_prefix": None},
     "images": {"every_box": False, "ground_truth": None},
 }
 """Options, with their defaults, that have a meaning for one medium only."""

@@ -151,10 +151,12 @@ def _name(model: AnyModel) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """The command: parse, check, localize in one file after the other."""
     options = _parser().parse_args(argv)
-    medium = medium_of(options.model)
     if options.list_classes:
-        print("\n".join(_classes(options.model, medium)))
+        from hasvideo.model import class_names
+
+        print("\n".join(class_names(options.model)))
         return 0
+    medium = medium_of(options.model)
     from hasvideo.batch import Batch, Follow, ImageBatch, SegmentBatch, VideoBatch
     from hasvideo.video.making import split_engine
 
@@ -175,20 +177,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         batch.medium.kind: batch for batch in (VideoBatch, ImageBatch, SegmentBatch)
     }
     return batches[medium.kind](options).run()
-
-
-def _classes(model: str, medium: Medium) -> tuple[str, ...]:
-    if medium is IMAGE:
-        from hasvideo.image.model import load_image_model
-
-        return load_image_model(Path(model)).classes
-    if medium is SEGMENTS:
-        from hasvideo.segmentation.model import load_segmentation_model
-
-        return load_segmentation_model(Path(model)).classes
-    from hasvideo.model import load_model
-
-    return load_model(model).classes
 
 
 def _parser() -> CommandParser:
@@ -249,6 +237,8 @@ def _add_video_options(parser: CommandParser) -> None:
     add("--look-back", type=float,
         help="with --follow: seconds before now that choose classes and scale their maps (default: 30)")  # fmt: skip
     add("--embed-video", action="store_true", help="videos: put the video into the HTML page instead of linking it")
+    add("--labelstudio-prefix", type=str | None, default=None,
+        help="videos: where Label Studio finds them (default: local files): https://example.org/videos/")  # fmt: skip
 
 
 sys.modules[__name__].__class__ = CallableModule

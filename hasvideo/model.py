@@ -10,7 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from hasvideo.checkpoint import check_class_names, checkpoint_kind, read_checkpoint, write_checkpoint
+from hasvideo.checkpoint import (
+    check_class_names,
+    checkpoint_classes,
+    checkpoint_kind,
+    read_checkpoint,
+    write_checkpoint,
+)
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.networks.temporal import TemporalNetwork
 from hasvideo.recipe import TemporalConfig
@@ -178,6 +184,16 @@ def model_kind(name: str | Path) -> str:
     return KIND if str(name) == KINETICS400 else checkpoint_kind(_checkpoint_path(name))
 
 
+def class_names(name: str | Path) -> tuple[str, ...]:
+    """Names of a model's classes, without loading its weights; it may be one for images too.
+
+    Raises:
+        UsageError: neither a built-in model nor a file.
+        HasvideoError: the file is not a checkpoint.
+    """
+    return _kinetics_classes() if str(name) == KINETICS400 else checkpoint_classes(_checkpoint_path(name))
+
+
 def _checkpoint_path(name: str | Path) -> Path:
     try:
         exists = Path(name).exists()
@@ -202,8 +218,7 @@ def kinetics400() -> Model:
     from hasvideo.weights import load_weights
 
     weights = load_weights(WEIGHTS_NAME)
-    # DeepMind's names, in its order. They are torchvision's too, which takes two seconds to import.
-    classes = tuple(Path(__file__).with_name("kinetics400.txt").read_text(encoding="utf-8").splitlines())
+    classes = _kinetics_classes()
     network = TemporalNetwork(
         TemporalConfig(I3DExtractor.dim, len(classes), layers=0, pooling="topk", topk_divisor=4, smoothing=3)
     )
@@ -217,3 +232,8 @@ def kinetics400() -> Model:
         network.eval(),
         min_class_score=0.05,
     )
+
+
+def _kinetics_classes() -> tuple[str, ...]:
+    # DeepMind's names, in its order. They are torchvision's too, which takes two seconds to import.
+    return tuple(Path(__file__).with_name("kinetics400.txt").read_text(encoding="utf-8").splitlines())

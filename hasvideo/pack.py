@@ -117,6 +117,9 @@ def _parse_size(text: str) -> int:
 
 def _sources(stores: Sequence[FeatureStore]) -> dict[str, FeatureStore]:
     """Which folder has the features of each video, the videos sorted."""
+    folders = [store.folder.resolve() for store in stores]
+    if twice := [str(store.folder) for store in stores if folders.count(store.folder.resolve()) > 1]:
+        raise UsageError(f"the same folder is given twice: {' '.join(twice)}")
     sources: dict[str, FeatureStore] = {}
     for store in stores:
         if store.meta != stores[0].meta:
@@ -139,6 +142,7 @@ def _pack(
 
     from hasvideo.files import write_text
     from hasvideo.video.features import META, FeatureStore, remove_leftovers
+    from hasvideo.video.manifest import MANIFEST
     from hasvideo.video.shards import nbytes, write_index, write_shard
 
     if (output / META).exists():
@@ -158,8 +162,12 @@ def _pack(
             shard_of |= dict.fromkeys(kinds, path.name)
             total += sum(map(nbytes, kinds.values()))
             bar.update(len(kinds))
+    for path in output.glob("shard-*.safetensors"):
+        if path.name not in shards:  # of a run that was cut off, into smaller shards
+            path.unlink()
     write_index(output, shard_of, total)
-    _carry_records(stores, sources, output, {})
+    if records := _records(stores, sources):
+        write_text(output / MANIFEST, "".join(f"{record.to_json()}\n" for record in records))
     write_text(output / META, stores[0].meta.to_json())  # last: it makes the folder one that can be opened
     return Packed(FeatureStore(output), len(sources), kept, len(shards))
 
@@ -208,25 +216,24 @@ def _unpack(
     for video in tqdm(todo, unit="video", file=sys.stderr, disable=not progress, leave=False):
         with atomic_path(store.path(video)) as temporary:  # not save(), which would convert odd ones of another dtype
             np.save(temporary, sources[video].load(video))
-    _carry_records(stores, sources, output, Manifest(output).records())
+    manifest = Manifest(output)
+    present = manifest.records()
+    for record in _records(stores, sources):
+        if record.id not in present or present[record.id].error:
+            manifest.add(record)
     return Packed(store, len(sources), len(sources) - len(todo))
 
 
-def _carry_records(
-    stores: Sequence[FeatureStore], sources: Mapping[str, FeatureStore], output: Path, present: Mapping[str, Record]
-) -> None:
-    """Take along what the folders' manifests say, so that extract knows unpacked features for finished ones."""
-    from hasvideo.files import write_text
-    from hasvideo.video.manifest import MANIFEST, Manifest
+def _records(stores: Sequence[FeatureStore], sources: Mapping[str, FeatureStore]) -> list[Record]:
+    """What the folders' manifests say of the videos: with it extract knows unpacked features for finished ones."""
+    from hasvideo.video.manifest import Manifest
 
-    records = {
-        video: record
+    return [
+        record
         for store in stores
         for video, record in Manifest(store.folder).records().items()
         if sources.get(video) is store and not record.error
-    } | dict(present)
-    if records:
-        write_text(output / MANIFEST, "".join(f"{record.to_json()}\n" for record in records.values()))
+    ]
 
 
 sys.modules[__name__].__class__ = CallableModule

@@ -21,14 +21,13 @@ def gather(parts: Iterable[np.ndarray], dim: int) -> np.ndarray:
     Raises:
         HasvideoError: the disk is full.
     """
-    with tempfile.TemporaryFile() as file:
+    with _open() as file:
         rows = 0
         for part in parts:
             _write(file, np.ascontiguousarray(part, np.float32))
             rows += len(part)
         if not rows:
             return np.empty((0, dim), np.float32)
-        file.flush()
         array = np.memmap(file, np.float32, "r+", shape=(rows, dim))
     return np.array(array) if array.nbytes <= IN_MEMORY else array
 
@@ -42,7 +41,7 @@ def empty(shape: tuple[int, ...]) -> np.ndarray:
     size = 4 * int(np.prod(shape))
     if size <= IN_MEMORY:
         return np.empty(shape, np.float32)
-    with tempfile.TemporaryFile() as file:
+    with _open() as file:
         try:
             # Without it a full disk would show as a crash, when the array is written to.
             os.posix_fallocate(file.fileno(), 0, size) if hasattr(os, "posix_fallocate") else file.truncate(size)
@@ -67,9 +66,19 @@ def forget(array: np.ndarray) -> None:
         base.madvise(mmap.MADV_DONTNEED)
 
 
-def _write(file: IO[bytes], array: np.ndarray) -> None:
+def _open() -> IO[bytes]:
+    # Unbuffered: what a buffer still held would raise a second time, at close, in place of our error.
     try:
-        file.write(array.data)
+        return tempfile.TemporaryFile(buffering=0)
+    except OSError as error:
+        raise _full(error) from error
+
+
+def _write(file: IO[bytes], array: np.ndarray) -> None:
+    left = array.reshape(-1).view(np.uint8).data
+    try:
+        while left:  # a disk that is nearly full takes a part
+            left = left[file.write(left) :]
     except OSError as error:
         raise _full(error) from error
 

@@ -36,6 +36,11 @@ class VideoInfo:
     height: int
     rotation: int = 0
 
+    @property
+    def is_stream(self) -> bool:
+        """Whether it was a stream, of which nothing is left to link to."""
+        return bool(getattr(self.path, "address", ""))
+
 
 @dataclass(frozen=True)
 class TimeGrid:

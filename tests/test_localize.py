@@ -251,6 +251,14 @@ def test_a_class_may_be_given_as_a_string(clip, model):
     assert spans(hasvideo.localize(clip, model=model, classes="red"), "red") == [(1.0, 3.0)]
 
 
+def test_the_built_in_classes_are_listed_without_fetching_weights(monkeypatch, capsys):
+    monkeypatch.setattr("hasvideo.weights.load_weights", lambda name: pytest.fail("weights were loaded"))
+    code, out, _ = command(capsys, "--list-classes")
+    assert code == 0
+    assert len(out.splitlines()) == 400
+    assert "playing cricket" in out.splitlines()
+
+
 def test_classes_are_listed(model, capsys):
     assert command(capsys, "--list-classes", "--model", model)[:2] == (0, "red\ngreen\nblue\n")
 
@@ -264,7 +272,8 @@ def test_classes_are_listed(model, capsys):
     (["{clip}", "--start", "70"], "after the end"),
     (["{clip}", "--skip-existing"], "--format"),
     (["{clip}", "-o", "{folder}/out"], "say which"),
-    (["{clip}", "--embed-video"], "-f html"),
+    (["{clip}", "--embed-video"], "--embed-video is for html: add -f html"),
+    (["{clip}", "--labelstudio-prefix", "https://example.org", "-f", "html"], "add -f labelstudio"),
     (["{clip}", "--classes", " , "], "--classes is empty"),
     (["{clip}", "--threshold", "half"], "threshold"),
     (["{clip}", "--threshold-mode", "mean"], "threshold-mode"),

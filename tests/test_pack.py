@@ -17,6 +17,7 @@ from hasvideo.pack import main, pack
 from hasvideo.types import TimeGrid
 from hasvideo.video import shards
 from hasvideo.video.features import FeatureMeta, FeatureStore
+from hasvideo.video.manifest import MANIFEST
 from hasvideo.video.shards import INDEX
 from tests.colours import paint_video
 
@@ -107,9 +108,25 @@ def test_folders_are_packed_into_one(store, tmp_path):
     np.testing.assert_array_equal(both.load("f"), store.load("f"))
     with pytest.raises(UsageError, match=r"'z' is in .*other and in .*both"):
         pack([other.folder, both.folder], tmp_path / "twice", progress=False)
+    with pytest.raises(UsageError, match="the same folder is given twice: .*other .*other"):
+        pack([other.folder, other.folder / ".." / "other"], tmp_path / "twice", progress=False)
     odd = folder(tmp_path / "odd", ["y"], FeatureMeta("c3d", "", META.grid, 4))
     with pytest.raises(HasvideoError, match=r"odd holds other features than .*other"):
         pack([other.folder, odd.folder], tmp_path / "twice", progress=False)
+
+
+def test_shards_of_a_run_cut_off_that_no_video_is_in_any_more_are_removed(store, tmp_path, monkeypatch):
+    def fail(*_):
+        raise HasvideoError("disk full")
+
+    monkeypatch.setattr(shards, "write_index", fail)
+    with pytest.raises(HasvideoError, match="disk full"):
+        packed(store, shard_size="1")
+    monkeypatch.undo()
+    assert len(list((tmp_path / "packed").glob("shard-*"))) == 6
+    opened = packed(store, shard_size="1MB")
+    assert [path.name for path in opened.folder.glob("shard-*")] == ["shard-00000.safetensors"]
+    assert opened.videos() == store.videos()
 
 
 def test_cut_off_it_goes_on_from_the_finished_shards(store, tmp_path, monkeypatch):
@@ -273,6 +290,18 @@ def test_extract_knows_packed_and_unpacked_features_for_finished_ones(tmp_path, 
     assert load_features(FeatureStore(again), ["green"])[0].argmax(axis=1).tolist() == [1, 1]
     with pytest.raises(HasvideoError, match="packed is packed, nothing can be added"):
         extract([str(tmp_path), "-o", ours, *colour])
+
+
+def test_unpacking_adds_to_what_extract_has_written(tmp_path):
+    paint_video(tmp_path / "red.mp4", "red")
+    paint_video(tmp_path / "green.mp4", "green")
+    colour = ["--extractor", "tests.colours:ColourExtractor", "--quiet"]
+    red, both = tmp_path / "one", tmp_path / "both"
+    assert extract([str(tmp_path / "red.mp4"), "-o", str(red), *colour]) == 0
+    assert extract([str(tmp_path / "green.mp4"), "-o", str(both), *colour]) == 0
+    before = (both / MANIFEST).read_bytes()
+    main([str(red), "-o", str(both), "--unpack", "--quiet"])
+    assert (both / MANIFEST).read_bytes() == before + (red / MANIFEST).read_bytes()
 
 
 def test_the_command(store, capsys):

@@ -73,9 +73,28 @@ def test_a_full_disk_is_one_line(monkeypatch):
     with pytest.raises(HasvideoError, match=r"No space left on device \(TMPDIR names another folder\)"):
         scratch.empty((2**23,))
     with Path("/dev/full").open("wb", buffering=0) as disk:
-        monkeypatch.setattr(scratch.tempfile, "TemporaryFile", lambda: disk)
+        monkeypatch.setattr(scratch.tempfile, "TemporaryFile", lambda **_: disk)
         with pytest.raises(HasvideoError, match="No space left on device"):
             scratch.gather([np.ones((2, 3))], 3)
+
+
+def test_a_disk_that_fills_up_on_the_way_is_one_line(tmp_path):
+    code = (
+        "import resource, signal; import numpy as np; from hasvideo.scratch import gather\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
+        "gather([np.ones((1000, 3))] * 2, 3)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "TMPDIR": str(tmp_path)}, capture_output=True, text=True
+    )
+    assert done.stderr.splitlines()[-1].startswith("hasvideo.errors.HasvideoError: cannot write to")
+
+
+def test_a_folder_for_temporary_files_that_is_not_there_is_one_line(monkeypatch, tmp_path):
+    monkeypatch.setattr(scratch.tempfile, "tempdir", str(tmp_path / "absent"))
+    with pytest.raises(HasvideoError, match="absent: No such file or directory"):
+        scratch.gather([np.ones((2, 3))], 3)
 
 
 def test_an_array_in_memory_has_nothing_to_forget():

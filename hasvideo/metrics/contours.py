@@ -79,7 +79,7 @@ def sweep_boxes(
         largest: only the part with the most pixels; of equal ones any.
 
     Raises:
-        ValueError: cuts or maps are not as described, or a map is not finite.
+        ValueError: cuts or maps are not as described, a map is not finite, or both holes and largest are asked for.
     """
     above, shape = _check(maps, cuts, holes and largest)
     found = [np.zeros((0, 6), np.int64)]
@@ -107,14 +107,15 @@ def _check(
 ) -> tuple[np.ndarray, tuple[int, int]]:
     """How many cuts each grey value is above, int ``(256,)``, and the maps' shape."""
     cuts = np.asarray(cuts)
-    if len(cuts) == 0 or cuts[0] < 0 or cuts[-1] > 254 or (np.diff(cuts) <= 0).any():
+    if len(cuts) == 0 or (cuts != np.trunc(cuts)).any() or cuts[0] < 0 or cuts[-1] > 254 or (np.diff(cuts) <= 0).any():
         raise ValueError(f"cuts must be ascending whole numbers from 0 to 254, got {cuts.tolist()}")
     if both:
         raise ValueError("the largest part is no hole: holes and largest exclude each other")
     shapes = {np.shape(m) for m in maps} or {(2, 2)}
     shape = shapes.pop()
     if shapes or len(shape) != 2 or min(shape) < 2 or max(shape) >= _FAR:
-        raise ValueError(f"maps must all be of one shape (H, W), 2 to {_FAR - 1} each, got {shape}, {shapes or ''}")
+        found = ", ".join(map(str, [shape, *shapes]))
+        raise ValueError(f"maps must all be of one shape (H, W), 2 to {_FAR - 1} each, got {found}")
     return np.searchsorted(cuts, np.arange(256), "left"), (shape[0], shape[1])
 
 

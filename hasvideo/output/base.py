@@ -28,7 +28,7 @@ class WriteOptions:
     Attributes:
         thumbnails: frames for the film strip of a video's plot, in any order (png, svg, pdf).
         embed_video: put the video into the page instead of linking it (html).
-        labelstudio_prefix: address of the folder that serves the videos, with the last slash (labelstudio); None for
+        labelstudio_prefix: address of the folder that serves the videos (labelstudio); None for
             Label Studio's own local files, see :mod:`hasvideo.output.labelstudio`.
         classes: the model's classes in their order, which COCO numbers (coco).
         theme: of pictures (png, svg, pdf): ``light`` or ``dark``.

@@ -30,7 +30,8 @@ class ElanWriter(Writer[Detections]):
 
         eaf = Eaf(author="hasvideo")
         eaf.remove_tier("default")
-        _link_video(eaf, detections.info.path, paths[0].parent)
+        if not detections.info.is_stream:
+            _link_video(eaf, detections.info.path, paths[0].parent)
         for label in labels(detections):
             eaf.add_tier(_tier(label))
         for interval in chronological(detections.intervals):

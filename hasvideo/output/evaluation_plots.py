@@ -201,8 +201,9 @@ def draw_curves(history: Sequence[Mapping[str, Any]]) -> Figure:
     figure = Figure(figsize=(5 * len(panels), 3.5), facecolor="white", layout="constrained")
     for axes, (title, panel) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         for index, name in enumerate(panel):
-            values = [metrics[name] for metrics in history]
-            axes.plot([metrics["epoch"] for metrics in history], values, color=color(index), linewidth=2, label=name)
+            epochs = [metrics for metrics in history if name in metrics]  # without all, if recorded from a resume on
+            values = [metrics[name] for metrics in epochs]
+            axes.plot([metrics["epoch"] for metrics in epochs], values, color=color(index), linewidth=2, label=name)
         axes.set_ylim(bottom=0)
         axes.legend(frameon=False, labelcolor=theme_of(axes).ink)
         _frame(axes, title, "epoch", "")

@@ -5,8 +5,8 @@ How to import (the files of a video called ``clip``):
 1. Let Label Studio serve the folder of your videos, say ``/data/videos``. It insists on serving the folder above and
    being told of this one: start it with ``LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true`` and
    ``LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT=/data``, and add ``/data/videos`` as local storage of the project (Settings
-   > Cloud Storage). Videos on a web server work too: give their address as ``labelstudio_prefix``, for example
-   ``https://example.org/videos/``.
+   > Cloud Storage). Videos on a web server work too: give their address as ``labelstudio_prefix``
+   (``--labelstudio-prefix``), for example ``https://example.org/videos/``.
 2. Settings > Labeling Interface > Code: paste ``clip.labelstudio.xml``. For several videos in one project, list the
    labels of all of them (:func:`labeling_config`).
 3. Import ``clip.labelstudio.json``.
@@ -78,6 +78,8 @@ def _task(detections: Detections, prefix: str | None) -> dict[str, Any]:
     info = detections.info
     if prefix is None:
         prefix = f"/data/local-files/?d={url_path(info.path.absolute().parent.name)}/"
+    elif not prefix.endswith(("/", "=")):
+        prefix += "/"
     return {
         "data": {"video": prefix + url_path(info.path.name), "fps": info.fps, "duration": info.duration},
         "predictions": [

@@ -214,7 +214,7 @@ def _draw_heat(axes: Axes, activation: Activation, detections: ImageDetections, 
     extent = (0, detections.info.width, detections.info.height, 0)
     axes.imshow(heat, extent=extent, aspect="auto", interpolation="nearest")
     cut = (cut_value(cam, rule.threshold, rule.mode) - low) / (high - low)
-    if share.min() < cut:
+    if share.min() < cut and min(share.shape) > 1:  # a contour needs two rows and columns
         axes.contour(share, levels=[cut], origin="upper", extent=extent, colors="white", linewidths=0.8, alpha=0.9)
 
 

@@ -387,6 +387,8 @@
       if (right < 0 || left > width) continue;
       const value = c.cam[i];
       if (right - left > 2) {
+        flush();
+        pixel = null;
         path.lineTo(left, yOf(value));
         path.lineTo(right, yOf(value));
       } else if (Math.floor(left) === pixel) {
@@ -474,7 +476,7 @@
   video.addEventListener("loadedmetadata", () => {
     if (video.videoWidth === 0) showProblem(); // only the sound can be decoded
   });
-  if (video.error) showProblem();
+  if (video.error || !video.hasAttribute("src")) showProblem();
 
   $("duration").textContent = clock(data.duration);
   $("nothing").textContent = classes.length

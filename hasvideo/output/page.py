@@ -47,13 +47,14 @@ def render(detections: Detections, folder: Path, *, embed_video: bool = False) -
     import jinja2
 
     path = relative_path(detections.info.path, folder)
+    source = "" if detections.info.is_stream else url_path(path)
     style, script = _asset("page.css"), _asset("page.js")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     return environment.from_string(_asset("page.html.j2")).render(
         title=one_line(detections.video),
         facts=_facts(detections),
         rule=_sentence(describe_rule(detections.rule)),
-        source=_data_url(detections.info.path) if embed_video else url_path(path),
+        source=_data_url(detections.info.path) if embed_video else source,
         embedded=embed_video,
         shown_path=one_line(path),
         policy=_content_policy(style, script),

@@ -152,13 +152,17 @@ def draw_comparison(found: Mapping[str, Detections], truth: Sequence[Span] = (),
     from matplotlib.lines import Line2D
 
     first = next(iter(found.values()))
-    names = (list(dict.fromkeys(span.label for span in truth)) or labels(first))[:MAX_ROWS]
+    every = list(dict.fromkeys(span.label for span in truth)) or labels(first)
+    names = every[:MAX_ROWS]
     row = 0.35 + _CURVES + _LANE * (len(found) + bool(truth))
     size, colours = (_WIDTH, _HEADER + row * max(len(names), 1) + _FOOTER), theme_named(theme)
     figure = Figure(figsize=size, facecolor=colours.paper)
     width, total = figure.get_size_inches()
     write_line(figure, _SIDE / width, 1 - 0.40 / total, first.video, 60, size=16, weight="bold")
     shades = {name: color(index) for index, name in enumerate(found)} | ({"known": colours.ink} if truth else {})
+    if len(every) > len(names):
+        left_out = f"{len(every) - len(names)} more classes not shown"
+        write_line(figure, _SIDE / width, 1 - 0.68 / total, left_out, 60, size=11, muted=True)
     handles = [Line2D([], [], color=shade, linewidth=4, label=one_line(name)) for name, shade in shades.items()]
     place = (1 - _SIDE / width, 1 - 0.15 / total)
     legend = figure.legend(handles=handles, loc="upper right", bbox_to_anchor=place, ncols=len(handles), frameon=False)
@@ -271,7 +275,7 @@ def _draw_share(axes: Axes, activation: Activation, detections: Detections, shad
 
 
 def _draw_probability(axes: Axes, text: str) -> None:
-    write_line(axes, 1, 1.06, text, 30, size=12, muted=True, transform=axes.transAxes, va="bottom", ha="right")
+    write_line(axes, 1, 1.06, text, 60, size=12, muted=True, transform=axes.transAxes, va="bottom", ha="right")
 
 
 def _draw_curve(axes: Axes, activation: Activation, edges: np.ndarray, rule: IntervalRule) -> None:

@@ -56,7 +56,7 @@ class AssWriter(Writer[Detections]):
         """Write ``<video>.ass``."""
         names = labels(detections)
         intervals = chronological(detections.intervals)
-        subtitles = _subtitles((*_milliseconds(i), _caption(i).translate(_FULL_WIDTH)) for i in intervals)
+        subtitles = _subtitles((*_milliseconds(i, 10), _caption(i).translate(_FULL_WIDTH)) for i in intervals)
         for event, interval in zip(subtitles.events, intervals, strict=True):
             event.style = f"class{names.index(interval.label) + 1}"
         _add_styles(subtitles, len(names), detections.info.width, detections.info.height)
@@ -72,9 +72,9 @@ def _vtt_escape(text: str) -> str:
     return html.escape(text, quote=False).replace("\\", "&#92;")
 
 
-def _milliseconds(interval: Interval) -> tuple[int, int]:
+def _milliseconds(interval: Interval, shortest: int = 1) -> tuple[int, int]:
     start = round(interval.start * 1000)
-    return start, max(round(interval.end * 1000), start + 1)
+    return start, max(round(interval.end * 1000), start + shortest)
 
 
 def _moments(intervals: Sequence[Interval]) -> Iterator[tuple[int, int, list[Interval]]]:

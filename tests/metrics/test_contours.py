@@ -146,6 +146,8 @@ def test_a_flat_map_has_no_box_and_no_maps_have_none():
         ([np.zeros((1, 3))], [0], "one shape"),
         ([np.array([[0.0, np.nan], [1, 2]])], [0], "not finite"),
         ([np.array([[0.0, np.inf], [1, 2]])], [0], "not finite"),
+        ([np.zeros((3, 3))], [0.5, 1.2], "ascending whole numbers"),
+        ([np.zeros((3, 3)), np.zeros((4, 3))], [0], r"got \(\d, 3\), \(\d, 3\)$"),
     ],
 )
 def test_wrong_input(maps, cuts, message):

@@ -9,6 +9,7 @@ import pytest
 
 from hasvideo.output.writers import write
 from hasvideo.types import Interval
+from hasvideo.video.live import as_source
 
 
 def test_one_tier_a_class_in_milliseconds(make, tmp_path):
@@ -40,6 +41,11 @@ def test_the_video_is_linked_from_where_the_file_is(make, tmp_path, folder, name
     assert (path.parent / relative).resolve() == tmp_path / name
     assert Path("/" + media["MEDIA_URL"].removeprefix("file:///")) == tmp_path / name
     assert media["MIME_TYPE"].startswith("video/")
+
+
+def test_a_stream_is_not_linked(make, tmp_path):
+    (path,) = write(make(path=as_source("http://localhost/clip.ts")), tmp_path, ["eaf"])
+    assert pympi.Eaf(path).media_descriptors == []
 
 
 def test_labels_that_xml_cannot_hold_are_cleaned(make, tmp_path):

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from hasvideo.errors import UsageError
 from hasvideo.metrics.detection import match, mean_average_precision
 from hasvideo.output.evaluation_plots import (
+    draw_curves,
     draw_errors,
     draw_map,
     draw_precision_recall,
@@ -105,6 +106,12 @@ def test_curves_and_errors(axes):
     draw_errors(other, evaluated())
     heights = [sum(container[t].get_height() for container in other.containers) for t in (0, 1)]
     assert heights == pytest.approx([100, 100])
+
+
+def test_what_was_recorded_from_some_epoch_on_is_drawn_from_there():
+    history = [{"epoch": 1, "loss": 2.0}, {"epoch": 2, "loss": 1.0, "val_loss": 3.0}]
+    (axes,) = draw_curves(history).axes
+    assert [line.get_xdata().tolist() for line in axes.lines] == [[1, 2], [2]]
 
 
 def test_unknown_video_and_suffix_leave_nothing_behind(tmp_path):

@@ -61,6 +61,13 @@ def test_task_and_config_fit_each_other(make, tmp_path):
         assert set(region["value"]["timelinelabels"]) <= allowed
 
 
+@pytest.mark.parametrize("prefix", ["https://example.org/v", "https://example.org/v/", "https://example.org/?v="])
+def test_videos_on_a_web_server_are_called_by_their_address(make, tmp_path, prefix):
+    path, _ = write(make(), tmp_path, ["labelstudio"], labelstudio_prefix=prefix)
+    (task,) = json.loads(path.read_text())
+    assert task["data"]["video"] == (prefix if prefix.endswith("=") else "https://example.org/v/") + "clip.mp4"
+
+
 def test_regions_carry_frames_and_scores(make, tmp_path):
     detections = replace(make(), intervals=(Interval(1, 2, "hugging", 0.5), Interval(0.5, 0.7, "side kick", 0.25)))
     path, _ = write(detections, tmp_path, ["labelstudio"], labelstudio_prefix="https://example.org/v/")

@@ -110,6 +110,12 @@ def test_maps_without_range_or_cut_are_drawn(tmp_path, rule):
             plot_image(replace(flat, activations=(Activation("cat", 0.5, cam),)), tmp_path / "out.png")
 
 
+def test_a_strip_so_narrow_that_no_contour_fits_is_drawn(tmp_path):
+    strip = planted(tmp_path, (1, 1200))
+    figure = draw_image(strip, np.zeros((1200, 1, 3), np.uint8))
+    assert len(figure.axes[0].images) == 2
+
+
 def test_an_image_in_which_nothing_was_found_is_shown_all_the_same(tmp_path):
     nothing = replace(planted(tmp_path), boxes=(), activations=())
     figure = draw_image(nothing, np.zeros((8, 8, 3), np.uint8))

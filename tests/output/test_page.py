@@ -18,6 +18,7 @@ from hasvideo.output import page
 from hasvideo.output.page import render
 from hasvideo.output.writers import write
 from hasvideo.types import Activation, Detections, Interval, IntervalRule, ThresholdMode, VideoInfo
+from hasvideo.video.live import as_source
 
 NASTY = "</script><script>document.title='pwned'</script><!-- <img src=x onerror=alert(1)> {{ 7*7 }} &amp; \u2028"
 
@@ -241,6 +242,13 @@ def test_any_file_name_is_linked(browser, make, clip, tmp_path, name):
     open_page(browser, make(video=video.stem, path=video), tmp_path / "pages")
     until(lambda: browser.execute_script("return video.readyState >= 1"))
     assert not browser.find_element("id", "problem").is_displayed()
+
+
+def test_a_stream_is_said_to_be_one(browser, make, tmp_path):
+    open_page(browser, make(path=as_source("http://localhost/clip.ts")), tmp_path)
+    told = " ".join(browser.find_element("id", "problem").text.split())
+    assert told == "This was a stream: there is no video to show. The timelines and the list still work."
+    assert len(rows(browser)) > 0
 
 
 def test_an_embedded_video_needs_no_file(browser, make, clip, tmp_path):

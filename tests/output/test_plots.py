@@ -145,6 +145,18 @@ def test_models_are_compared_on_one_axis_relative_to_their_own_maximum(make, bum
     assert one.max() == 1
 
 
+def test_more_classes_than_fit_a_comparison_are_announced(make, bumps, monkeypatch):
+    monkeypatch.setattr(plots, "MAX_ROWS", 2)
+    figure = draw_comparison({"one": make({f"class {k}": bumps(8, 40, 4) for k in range(5)})})
+    assert any(t.get_text() == "3 more classes not shown" for t in figure.texts)
+
+
+def test_every_models_probability_is_told(make):
+    one = make()
+    (*_, probability) = draw_comparison({"one": one, "two": one, "three": one}).axes[0].texts
+    assert probability.get_text() == "class probability 0.90, 0.90, 0.90"
+
+
 def test_a_model_that_leaves_a_class_out_has_no_curve_of_it(make, bumps):
     one = make({"wave": bumps(10, 100, 2.5)}, duration=10.0)
     none = replace(one, activations=(), intervals=())

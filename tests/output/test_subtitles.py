@@ -92,6 +92,11 @@ def test_an_interval_shorter_than_a_millisecond_still_shows(written, format_):
     assert event.plaintext == "blink 0.50"
 
 
+def test_an_event_of_a_sliver_has_a_length(written):
+    (event,) = pysubs2.SSAFile.from_string(written("ass", Interval(0.204, 0.2041, "blink", 0.5)))
+    assert event.duration == 10
+
+
 def test_browsers_show_vtt_as_meant(written, make, browser, clip, tmp_path):
     """Chromium's own WebVTT parser, with the cues in a track of a page."""
     import base64

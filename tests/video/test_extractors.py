@@ -86,6 +86,15 @@ def test_block_sizes_are_a_matter_of_memory_only(i3d, frames, monkeypatch):
     np.testing.assert_allclose(other, found, atol=1e-4)
 
 
+@pytest.mark.parametrize("count", [37, 100, 128])
+def test_a_short_video_in_one_pass_has_the_features_that_blocks_give(i3d, frames, count, monkeypatch):
+    from hasvideo.video.extractors import i3d as module
+
+    found = features(i3d, frames[:count], 64)
+    monkeypatch.setattr(module, "_AT_ONCE", 0)
+    np.testing.assert_allclose(features(i3d, frames[:count], 64), found, atol=1e-4)
+
+
 def test_one_frame_is_enough(i3d, frames):
     found = features(i3d, frames[:1], 1)
     assert found.shape == (1, 1024)
@@ -134,6 +143,9 @@ def test_the_compiled_network_is_kept_and_computes_what_torch_does(tmp_path, mon
     assert len(built) == 1
     np.testing.assert_array_equal(first, again)
     np.testing.assert_allclose(first, compile_network(network, "torch")(x), atol=1e-5)
+    longer = np.concatenate([x, x], axis=2)
+    wanted = compile_network(network, "torch")(longer)
+    np.testing.assert_allclose(compile_network(network, "openvino")(longer), wanted, atol=1e-5)
 
 
 def test_nobody_is_told_that_a_network_was_compiled(tmp_path):

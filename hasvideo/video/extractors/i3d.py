@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ WEIGHTS_NAME = "i3d-kinetics400"
 # whole cells; networks/i3d.py derives the fields of view. The sizes trade memory against context computed twice.
 _STEM, _STEM_BEFORE, _STEM_AFTER = 64, 8, 12
 _TAIL, _TAIL_BEFORE, _TAIL_AFTER = 32, 10, 10
+_AT_ONCE = 128  # frames of the longest video that is not cut into blocks, most of the last of which may be empty
 
 
 class I3DExtractor:
@@ -28,8 +30,8 @@ class I3DExtractor:
 
     The network is fully convolutional in time, so neighbouring windows share nearly all of their work. It runs in two
     parts, both over blocks with as much context as their cells see: features equal those of one pass over the whole
-    video, at a fraction of its memory, wherever the blocks begin. Before the first frame and after the last one, these
-    repeat.
+    video, at a fraction of its memory, wherever the blocks begin. A video of up to 5 s is computed in one pass. Before
+    the first frame and after the last one, these repeat.
 
     Args:
         engine: ``auto``, ``torch`` or ``openvino``.
@@ -57,14 +59,27 @@ class I3DExtractor:
 
     def __call__(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Yield ``(m, 1024)`` features, >= 0, of frames ``(n, 224, 224, 3)``; see :class:`Extractor`."""
-        for cells, count in overlapping_blocks(self._cells(frames), _TAIL, _TAIL_BEFORE, _TAIL_AFTER):
-            features = self._tail(np.ascontiguousarray(cells.swapaxes(0, 1))[None])[0]  # (26, 1024)
-            yield features[_TAIL_BEFORE // 2 :][: -(-count // 2)]
+        count, frames = _count_up_to(_AT_ONCE, frames)
+        stem, tail = (_STEM, _TAIL) if count > _AT_ONCE else (4 * -(-count // 4), 2 * -(-count // 8))
+        for cells, real in overlapping_blocks(self._cells(frames, stem), tail, _TAIL_BEFORE, _TAIL_AFTER):
+            features = self._tail(np.ascontiguousarray(cells.swapaxes(0, 1))[None])[0]  # (tail / 2 + 10, 1024)
+            yield features[_TAIL_BEFORE // 2 :][: -(-real // 2)]
 
-    def _cells(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        for block, count in overlapping_blocks(frames, _STEM, _STEM_BEFORE, _STEM_AFTER):
-            cells = self._stem(block[None])[0].swapaxes(0, 1)  # (21, 480, 14, 14)
-            yield cells[_STEM_BEFORE // 4 :][: -(-count // 4)]
+    def _cells(self, frames: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
+        for block, real in overlapping_blocks(frames, size, _STEM_BEFORE, _STEM_AFTER):
+            cells = self._stem(block[None])[0].swapaxes(0, 1)  # (size / 4 + 5, 480, 14, 14)
+            yield cells[_STEM_BEFORE // 4 :][: -(-real // 4)]
+
+
+def _count_up_to(limit: int, chunks: Iterable[np.ndarray]) -> tuple[int, Iterable[np.ndarray]]:
+    """How many items there are, or more than ``limit``; and all of the chunks."""
+    chunks, seen, count = iter(chunks), [], 0
+    for chunk in chunks:
+        seen.append(chunk)
+        count += len(chunk)
+        if count > limit:
+            break
+    return count, itertools.chain(seen, chunks)
 
 
 def load_i3d() -> I3D:
