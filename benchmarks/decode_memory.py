@@ -1,4 +1,4 @@
-"""Peak resident memory (this process and the decoder's) and speed of streaming a short and a long video.
+"""Peak memory (this process and the decoder's) and speed of streaming a short and a long video.
 
 The long videos are the given clip, repeated by copying its packets. After the first chunk nothing is read for a few
 seconds, as when a network is compiled: a decoder that reads ahead without bound fills the memory then.

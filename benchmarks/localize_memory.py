@@ -1,4 +1,4 @@
-"""Peak resident memory of `hasvideo localize` or `extract` (all of its processes) on short and long videos.
+"""Peak memory of `hasvideo localize` or `extract` (all of its processes) on short and long videos.
 
 The long videos are the given clip, repeated by copying its packets. With `--cheap` it is scaled down first and the
 features are random numbers (see cheap_features.py), so that hours of video take minutes.

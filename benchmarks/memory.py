@@ -1,4 +1,4 @@
-"""What the memory benchmarks share: a video of any length, and a watch on resident memory."""
+"""What the memory benchmarks share: a video of any length, and a watch on memory."""
 
 from __future__ import annotations
 
@@ -39,14 +39,15 @@ class PeakMemory:
     def _watch(self) -> None:
         while not self._stopped.wait(0.1):
             try:
-                own = _resident(self._process)
-                children = sum(_resident(child) for child in self._process.children(recursive=True))
+                own = memory_of(self._process)
+                children = sum(memory_of(child) for child in self._process.children(recursive=True))
             except psutil.NoSuchProcess:  # one ended just now
                 continue
             self.children, self.total = max(self.children, children), max(self.total, own + children)
 
 
-def _resident(process: psutil.Process) -> int:
+def memory_of(process: psutil.Process) -> int:
+    """Bytes, see :class:`PeakMemory`; 0 of a process that has ended."""
     try:
         rollup = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
     except ProcessLookupError:  # it has ended

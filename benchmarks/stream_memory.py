@@ -18,6 +18,7 @@ from pathlib import Path
 
 import psutil
 from cheap_features import scale_down, use_cheap_features
+from memory import memory_of
 
 from hasvideo.choice import Choice
 from hasvideo.video.localizer import Localizer
@@ -49,7 +50,7 @@ def _follow(clip: Path, pipe: Path, localizer: Localizer, hours: float) -> int:
         nonlocal due
         if stream_time >= due:
             family = [process, *(c for c in process.children() if c.pid != writer.pid)]
-            size = sum(p.memory_info().rss for p in family)
+            size = sum(map(memory_of, family))
             print(f"minute {stream_time / 60:4.0f}: {size / 2**20:.0f} MiB", flush=True)
             due += hours * 3600 / 12
 
