@@ -70,8 +70,8 @@ def resolve_engine(engine: str, device: str) -> str:
 def compile_network(network: Network, engine: str = "auto", device: str = "cpu") -> Runner:
     """A function from an input array ``network.shape`` to the output array, float32.
 
-    It takes other sizes too, as far as the network does. OpenVINO reads a second file for these, on their first use,
-    and computes them some 4 % slower, in 1.6 times the memory.
+    It takes other sizes too, as far as the network does. For these OpenVINO reads a second file, on their first use,
+    and computes some 4 % slower, in 1.6 times the memory.
 
     Raises:
         UsageError: see :func:`resolve_engine`.
