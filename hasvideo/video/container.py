@@ -39,6 +39,7 @@ class Container:
         codec: libav's name of the video's codec.
         longest: seconds; a longer duration is a damaged header.
         unreadable: what is said of a source that libav cannot open.
+        look_threads: how many decode the first frame.
 
     Raises:
         DecodeError: the file is missing, is no video, or not one frame of it can be decoded.
@@ -46,10 +47,12 @@ class Container:
 
     longest: ClassVar[float] = LONGEST_DURATION
     unreadable: ClassVar[str] = "no video, or one that is damaged or cut off"
+    # Closing waits for the decoder's threads and holds Python's lock, which a thread that logs something waits for.
+    look_threads: ClassVar[int] = 1
 
     def __init__(self, path: Path, progress: Callable[[], object]) -> None:
         self.path, self.progress = path, progress
-        container, stream = self._open()
+        container, stream = self._open(self.look_threads)
         try:
             self._learn(container, stream)
         finally:
@@ -136,7 +139,7 @@ class Container:
         """What libav opens, with its options."""
         return f"file:{self.path}", {}
 
-    def _open(self) -> tuple[InputContainer, VideoStream]:
+    def _open(self, threads: int = THREADS) -> tuple[InputContainer, VideoStream]:
         import av
 
         self._check()
@@ -149,7 +152,10 @@ class Container:
         except (av.FFmpegError, ValueError) as error:
             reason = log[-1][2].strip() if log else getattr(error, "strerror", None) or str(error)
             raise DecodeError(f"{self.path}: {self.unreadable} ({reason.replace(address, str(self.path))})") from error
-        return container, self._video_stream(container)
+        stream = self._video_stream(container)
+        stream.thread_count = threads
+        stream.thread_type = "AUTO"
+        return container, stream
 
     def _video_stream(self, container: InputContainer) -> VideoStream:
         import av.stream
@@ -165,8 +171,6 @@ class Container:
         stream = next((stream for stream in streams if stream is best), streams[0])
         if stream.codec_context is None:
             raise DecodeError(f"{self.path}: its video is in a codec that is not known here")
-        stream.thread_count = THREADS
-        stream.thread_type = "AUTO"
         return stream
 
     def _describe(self, container: InputContainer, stream: VideoStream, first: VideoFrame) -> VideoInfo:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, NoReturn
 from urllib.parse import urlsplit
 
 from hasvideo.errors import DecodeError, UsageError
-from hasvideo.video.container import Container
+from hasvideo.video.container import THREADS, Container
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -103,6 +103,7 @@ class LiveContainer(Container):
 
     longest: ClassVar[float] = math.inf
     unreadable: ClassVar[str] = "no stream, or no video in it"
+    look_threads: ClassVar[int] = THREADS
     _first: VideoFrame
     _frames: Iterator[VideoFrame]
 
