@@ -118,7 +118,8 @@ def _parse_size(text: str) -> int:
 def _sources(stores: Sequence[FeatureStore]) -> dict[str, FeatureStore]:
     """Which folder has the features of each video, the videos sorted."""
     folders = [store.folder.resolve() for store in stores]
-    if twice := [str(store.folder) for store in stores if folders.count(store.folder.resolve()) > 1]:
+    twice = [str(store.folder) for store, folder in zip(stores, folders, strict=True) if folders.count(folder) > 1]
+    if twice:
         raise UsageError(f"the same folder is given twice: {' '.join(twice)}")
     sources: dict[str, FeatureStore] = {}
     for store in stores:
