@@ -12,30 +12,32 @@ while most pixels are only compared with their neighbours:
   maximum along the row: any other pair is joined through a better one beside it. Diagonal pairs matter only where both
   pixels are above the other two of their square.
 - A run that meets a higher one at its own maximum is never alone; it is part of the other. What remains are the maxima
-  of the map, a handful, which merge one after another by falling threshold.
+  of the map, a handful. One whose highest meeting is with a higher one ends there and is part of that one from then on.
 - A part reaches to the outermost rows in which one of its runs is above the threshold, and to the outermost columns in
   which a maximum along the column is.
 - Holes are parts of the complement. Around it is a frame that is higher than all, so that what touches the border is no
   hole but a part of the frame, most of it from the start.
 
-All but the last merging is numpy on whole stacks of maps.
+All of it is numpy on whole stacks of maps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 _CHUNK = 400_000  # pixels of the maps looked at in one go: what stays in a processor's cache
-_GROUP = 8  # chunks whose runs are joined in one go
+_GROUP = 16  # chunks whose runs are joined in one go
+_LARGEST_GROUP = 2  # the same, where all their pixels are looked at once more
 _SHIFT = 7  # 128 steps of a grey value are told apart, so that slopes are not plateaus
 _FAR = np.iinfo(np.int16).max
 _OUTSIDE = 256  # a level above all
+_NO_MAP = np.iinfo(np.int64).max
 _Meets = tuple[np.ndarray, np.ndarray, np.ndarray]  # two runs each, and the level or value where they do
-_BITS = _START, _UPPER, _LOWER, _HERE, _THERE = tuple(np.uint8(1 << bit) for bit in range(5))
+_START, _COLUMN, _HERE, _THERE, _CORNER = (1 << bit for bit in range(5))
 
 
 @dataclass(frozen=True)
@@ -82,20 +84,28 @@ def sweep_boxes(
         ValueError: cuts or maps are not as described, a map is not finite, or both holes and largest are asked for.
     """
     above, shape = _check(maps, cuts, holes and largest)
-    found = [np.zeros((0, 6), np.int64)]
     step = max(1, min(_CHUNK // (shape[0] * shape[1]), len(maps)))
-    group = step if largest else step * _GROUP
-    frame = _Frame(min(group, len(maps)), shape)
-    scanner = _Scanner(step, frame, diagonal)
-    complement = _Scanner(step, frame, not diagonal, inverted=True) if holes else None
+    group = step * (_LARGEST_GROUP if largest else _GROUP)
+    frame = _Frame(group if largest else step, shape)
+    scanners = [_Scanner(frame, diagonal)]
+    if holes:
+        scanners.append(_Scanner(frame, not diagonal, inverted=True))
+    found = [np.zeros((0, 6), np.int64)]
     for first in range(0, len(maps), group):
-        some = maps[first : first + group]
-        frame.fill(some)
-        rows = _sweep(frame, len(some), scanner, above, largest)
-        if complement:
+        scans: list[list[_Scan]] = [[] for _ in scanners]
+        for begin in range(first, min(first + group, len(maps)), step):
+            some = maps[begin : min(begin + step, first + group)]
+            lines = frame.fill(some, begin - first if largest else 0)
+            for scanner, scan in zip(scanners, scans, strict=True):
+                scan.append(scanner.scan(lines, begin - first))
+        runs = _find_runs(scans[0], frame, above)
+        every = frame.lines[:, : min(group, len(maps) - first) * frame.pairs] if largest else None
+        rows = _sweep(runs, above, every)
+        if holes:
             # A grey value's complement is above all cuts but those that it was above itself.
-            rest = _sweep(frame, len(some), complement, (len(cuts) - above)[::-1])
-            rows = np.concatenate([rows, _around_holes(rest, len(cuts))])
+            rest = (len(cuts) - above)[::-1]
+            around = _sweep(_find_runs(scans[1], frame, rest, inverted=True), rest)
+            rows = np.concatenate([rows, _around_holes(around, len(cuts))])
         rows[:, 0] += first
         found.append(rows)
     rows = np.concatenate(found)
@@ -120,7 +130,7 @@ def _check(
 
 
 class _Frame:
-    """Room for the grey values of a group of maps, among zeros.
+    """Room for the grey values of a few maps, among zeros.
 
     Even and odd rows are apart. Before each map and after the last one are two rows of zeros, behind a map of an odd
     number of rows is one more, and before each row is one zero. So no row, column or map has ends that need a look of
@@ -129,16 +139,24 @@ class _Frame:
     Attributes:
         lines: int16 ``(2, pairs of rows, W + 1)``.
         pairs: of rows, a map.
+        width: cells of a row.
+        odd: whether the maps have an odd number of rows.
     """
 
     def __init__(self, maps: int, shape: tuple[int, int]) -> None:
         self.pairs = (shape[0] + 1) // 2 + 1
-        self.lines = np.zeros((2, maps * self.pairs + 1, shape[1] + 1), np.int16)
+        self.width = shape[1] + 1
+        self.odd = shape[0] % 2 == 1
+        self.lines = np.zeros((2, maps * self.pairs + 1, self.width), np.int16)
         self.scaled = {kind: np.empty(shape, kind) for kind in (np.dtype(np.float32), np.dtype(np.float64))}
 
-    def fill(self, maps: Sequence[np.ndarray] | np.ndarray) -> None:
-        """Write the maps' grey values and what is behind the point, in steps of 1/128: 0..32640."""
-        for index, source in enumerate(maps):
+    def fill(self, maps: Sequence[np.ndarray] | np.ndarray, place: int) -> np.ndarray:
+        """Write the maps' grey values and what is behind the point, in steps of 1/128: 0..32640; from a place on.
+
+        Returns:
+            The lines of these maps, with the zeros behind.
+        """
+        for index, source in enumerate(maps, place):
             array = _unit(np.asarray(source))
             # First scaled, then cut off: both at once is slower, as numpy then goes through a buffer.
             scaled = np.multiply(array, 255 << _SHIFT, out=self.scaled[array.dtype])
@@ -146,6 +164,7 @@ class _Frame:
             for odd in range(2):
                 half = scaled[odd::2]
                 rows[odd, : len(half)] = half
+        return self.lines[:, place * self.pairs : (place + len(maps)) * self.pairs + 1]
 
 
 def _unit(array: np.ndarray) -> np.ndarray:
@@ -161,32 +180,32 @@ def _unit(array: np.ndarray) -> np.ndarray:
     return array
 
 
-def _sweep(frame: _Frame, maps: int, scanner: _Scanner, levels: np.ndarray, largest: bool = False) -> np.ndarray:
-    """Boxes ``(N, 6)``: map, cut, corners; of the frame's first ``maps``.
+def _sweep(runs: _Runs, levels: np.ndarray, lines: np.ndarray | None = None) -> np.ndarray:
+    """Boxes ``(N, 6)``: map, cut, corners; of the largest parts if the maps' pixels are given, else of all.
 
     A pixel's level is the number of cuts that it is above, ``levels[pixel >> 7]``, which never falls as pixels rise;
     it belongs to a part at the cuts before that.
     """
-    runs = _find_runs(frame, maps, scanner, levels)
     root, one, other, meet = _contract(runs)
     roots = np.flatnonzero((root == np.arange(len(root))) & (runs.level > 0))
-    number = np.full(len(root) + 1, len(roots))
+    roots = roots[np.lexsort((runs.level[roots], runs.map[roots]))]
+    level, maps = runs.level[roots], runs.map[roots]
+    number = np.full(len(root), len(roots))
     number[roots] = np.arange(len(roots))
     number = number[root]
     depth = int(levels.max())
     extents = _extents(runs, number, len(roots), depth)
-    areas = _areas(frame.lines[:, : maps * frame.pairs], levels, runs, number, len(roots), depth) if largest else None
-    edges = _highest(number[one], number[other], meet, len(roots) + 1)
-    death = _merge(edges, runs.level[roots].tolist(), extents, areas)
-    cut = np.arange(depth)
-    alive = (cut >= np.array(death, dtype=np.int64)[:, None]) & (cut < runs.level[roots][:, None])
+    areas = None if lines is None else _areas(lines, levels, runs, number, len(roots), depth)
+    real = np.flatnonzero(meet)
+    death = _merge(number[one[real]], number[other[real]], meet[real], extents, areas)
+    cut = np.arange(depth)[::-1]
+    alive = (cut >= death[:, None]) & (cut < level[:, None])
     if areas is not None:
-        alive &= _is_largest(np.where(alive, areas, 0), runs.map[roots])
-    if runs.outside is not None:
-        alive[0] = False
-    part, cut = np.nonzero(alive)
-    left, top, right, bottom = extents[:, part, cut].astype(np.int64)
-    return np.stack([runs.map[roots][part], cut, left, top, 1 - right, 1 - bottom], axis=1)
+        alive &= _is_largest(np.where(alive, areas, 0), maps)
+    alive[maps == _NO_MAP] = False
+    part, place = np.nonzero(alive)
+    left, top, right, bottom = extents[part, :, place].T
+    return np.stack([maps[part], cut[place], left, top, 1 - right, 1 - bottom], axis=1)
 
 
 @dataclass(frozen=True)
@@ -216,55 +235,59 @@ class _Runs:
     outside: np.ndarray | None
 
 
-def _find_runs(frame: _Frame, maps: int, scanner: _Scanner, levels: np.ndarray) -> _Runs:
-    scans: list[_Scan] = []
-    runs = 0
-    for first in range(0, maps, scanner.maps):
-        begin, end = first * frame.pairs, min(first + scanner.maps, maps) * frame.pairs
-        scans.append(scanner.scan(frame.lines[:, begin : end + 1], begin, runs))
-        runs += len(scans[-1].start)
+def _find_runs(scans: list[_Scan], frame: _Frame, levels: np.ndarray, inverted: bool = False) -> _Runs:
+    """The runs of a group of maps that was looked at chunk by chunk."""
     scan = _Scan(*(np.concatenate(part) for part in zip(*scans, strict=True)))
 
     def level(pixels: np.ndarray) -> np.ndarray:
-        return levels[pixels >> _SHIFT]
+        return levels.take(pixels >> _SHIFT)
 
+    run = np.cumsum(scan.kind & _START, dtype=np.int64) - 1
+    column, here, there = (np.flatnonzero((scan.kind & bit) != 0) for bit in (_COLUMN, _HERE, _THERE))
     tops = [level(scan.upper_top), level(scan.lower_top)]
-    pair = scan.start // frame.lines.shape[2]
+    pair = scan.start // frame.width
     index = pair // frame.pairs
     valley = level(scan.valley)
     split = np.flatnonzero(valley)
+    cell = scan.cell[column]
     return _Runs(
         start=scan.start,
         level=np.maximum(*tops),
         map=index,
         rows=2 * (pair - index * frame.pairs - 1),
         tops=tops,
-        columns=(scan.column_run, scan.column, level(scan.column_top)),
-        one=np.concatenate([split - 1, scan.here]),
-        other=np.concatenate([split, scan.there]),
-        meet=np.concatenate([valley[split], level(scan.meet)]),
-        outside=pair != np.append(pair[1:], -1) if scanner.inverted else None,
+        columns=(run[column], cell - cell // frame.width * frame.width - 1, level(scan.chain[column])),
+        one=np.concatenate([split - 1, run[here], np.searchsorted(scan.start, scan.here, "right") - 1]),
+        other=np.concatenate([split, run[there], np.searchsorted(scan.start, scan.there, "right") - 1]),
+        meet=np.concatenate([valley[split], level(scan.floor[here]), level(scan.meet)]),
+        outside=pair != np.append(pair[1:], -1) if inverted else None,
     )
 
 
 class _Scan(NamedTuple):
-    """What a look at every pixel finds of N runs, M maxima along columns and E pairs where runs of two chains meet.
+    """What a look at every pixel finds: K marked cells, N runs, C corners at which runs of two chains meet.
 
     Attributes:
-        start: cell before the first that is higher ``(N,)``.
+        cell: the marked cells, ascending ``(K,)``.
+        kind: what each is, bits: the start of a run; a maximum along the column; a maximum of the floor, seen from its
+            own chain; the same seen from the next chain, in the same order; a square's left cell, see ``_corners``
+            ``(K,)``.
+        chain, floor: the higher of the chain's two pixels there; the lower of its and the next chain's pixels that
+            touch ``(K,)`` each.
+        start: cell before the first of a run that is higher ``(N,)``.
         valley: where the run meets the one before, 0 for none ``(N,)``.
         upper_top, lower_top: the run's maximum in its first and in its second row ``(N,)``.
-        column_run, column, column_top: a maximum's run, column and value ``(M,)``.
-        here, there, meet: a run, one of the next chain, and the lower pixel of the pair ``(E,)``.
+        here, there, meet: cells of two chains that touch by corners, and the lower value ``(C,)``.
     """
 
+    cell: np.ndarray
+    kind: np.ndarray
+    chain: np.ndarray
+    floor: np.ndarray
     start: np.ndarray
     valley: np.ndarray
     upper_top: np.ndarray
     lower_top: np.ndarray
-    column_run: np.ndarray
-    column: np.ndarray
-    column_top: np.ndarray
     here: np.ndarray
     there: np.ndarray
     meet: np.ndarray
@@ -274,38 +297,34 @@ class _Scanner:
     """Looks at every pixel of a few maps, in memory that is kept: new memory costs more than what is done in it.
 
     Args:
-        maps: looked at in one go.
-        frame: that they are in.
+        frame: that the maps are in.
         diagonal: see :func:`sweep_boxes`.
         inverted: take the complement, frame included, which is then higher than all. So all that touches the border is
             one part.
     """
 
-    def __init__(self, maps: int, frame: _Frame, diagonal: bool, inverted: bool = False) -> None:
-        self.maps = maps
+    def __init__(self, frame: _Frame, diagonal: bool, inverted: bool = False) -> None:
+        self.frame = frame
         self.diagonal = diagonal
         self.inverted = inverted
-        self.pairs = frame.pairs
-        self.width = frame.lines.shape[2]
-        self._allocate((maps * frame.pairs + 1) * self.width)
+        self._allocate(0)
 
     def _allocate(self, cells: int) -> None:
         self.complement = np.empty((2, cells), np.int16)
         self.chain = np.empty(cells, np.int16)
-        self.floor = np.empty(cells - self.width, np.int16)
+        self.floor = np.empty(max(0, cells - self.frame.width), np.int16)
         self.inner = np.empty(cells, bool)
-        self.outer = np.empty(cells - self.width, bool)
-        self.marks = np.empty(cells, np.uint8)
-        self.column = np.tile(np.arange(-1, self.width - 1, dtype=np.int16), cells // self.width)
+        self.outer = np.empty(len(self.floor), bool)
+        self.marks = np.zeros(cells + -cells % 4, np.uint8)
         self.flags = np.empty((3, cells), bool)
+        self.wide = np.empty(cells, np.int32)
 
-    def scan(self, lines: np.ndarray, pair: int, runs: int) -> _Scan:
-        """Look at some maps and the zeros behind, which begin at a pair of rows; before them are so many runs."""
-        width, marks = self.width, self.marks
+    def scan(self, lines: np.ndarray, place: int) -> _Scan:
+        """Look at some maps and the zeros behind; ``place`` is the number of the group's maps before."""
+        width = self.frame.width
         lines = lines.reshape(2, -1)
-        if lines.shape[1] != len(marks):
+        if lines.shape[1] != len(self.chain):
             self._allocate(lines.shape[1])
-            marks = self.marks
         upper, lower = np.bitwise_xor(lines, _FAR, out=self.complement) if self.inverted else lines
         over, under = lower[:-width], upper[width:]
         chain = np.maximum(upper, lower, out=self.chain)
@@ -313,69 +332,64 @@ class _Scanner:
         inner = np.greater(lower, upper, out=self.inner)
         outer = np.greater(under, over, out=self.outer)
         self._mark_all(chain, floor, inner, outer)
-        across = self._corners(over, under, outer) if self.diagonal else self._corners(upper, lower, inner)
-        if not self.diagonal:
-            marks[across + 1] |= _START
-        at = np.flatnonzero(np.not_equal(marks, 0, out=self.flags[0]))
-        kind = marks[at]
-        run = np.cumsum(kind & _START, dtype=np.int64) - 1
-        start, top, bottom, here, there = (np.flatnonzero((kind & bit) != 0) for bit in _BITS)
-        start, column = at[start], np.concatenate([at[top], at[bottom]])
-        meets = run[here], run[there], floor[at[here]]
         if self.diagonal:
-            valley = chain[start]
-            meets = self._meet_across(across, start, over, under, meets)
+            self._mark(self._corners(over, under, outer), _CORNER, 0)
         else:
-            before = start - 1
-            valley = np.maximum(np.minimum(upper[start], upper[before]), np.minimum(lower[start], lower[before]))
+            self._mark(self._corners(upper, lower, inner), _START, 1)
+        cell, kind = _nonzero(self.marks)
+        start = cell[np.flatnonzero((kind & _START) != 0)]
+        valley = chain[start] if self.diagonal else _step(upper, lower, start)
         valley[0] = 0
+        here, there, meet = _meet_across(cell[np.flatnonzero((kind & _CORNER) != 0)], over, under)
+        offset = place * self.frame.pairs * width
         return _Scan(
-            start=start + pair * width,
+            cell=cell + offset,
+            kind=kind,
+            chain=chain.take(cell),
+            floor=floor.take(cell, mode="clip"),  # the last row, of zeros, has none
+            start=start + offset,
             valley=valley,
-            upper_top=np.maximum.reduceat(upper, start),
-            lower_top=np.maximum.reduceat(lower, start),
-            column_run=np.concatenate([run[top], run[bottom]]) + runs,
-            column=self.column[column],
-            column_top=np.concatenate([upper[at[top]], lower[at[bottom]]]),
-            here=meets[0] + runs,
-            there=meets[1] + runs,
-            meet=meets[2],
+            upper_top=self._tops(upper, start),
+            lower_top=self._tops(lower, start),
+            here=here + offset,
+            there=there + (offset + width),
+            meet=meet,
         )
 
-    def _meet_across(
-        self, left: np.ndarray, start: np.ndarray, over: np.ndarray, under: np.ndarray, meets: _Meets
-    ) -> _Meets:
-        """Add the runs that meet across the squares with these left cells."""
-        right = over[left + 1] > over[left]
-        here, there = left + right, left + 1 - right
-        return (
-            np.append(meets[0], np.searchsorted(start, here, "right") - 1),
-            np.append(meets[1], np.searchsorted(start, there + self.width, "right") - 1),
-            np.append(meets[2], np.minimum(over[here], under[there])),
-        )
+    def _tops(self, row: np.ndarray, start: np.ndarray) -> np.ndarray:
+        """Maxima of the runs."""
+        np.copyto(self.wide, row)  # numpy takes twice as long for 16 bits
+        return np.maximum.reduceat(self.wide, start)
 
     def _mark_all(self, chain: np.ndarray, floor: np.ndarray, inner: np.ndarray, outer: np.ndarray) -> None:
         """Mark where runs start, columns stop rising from row to row, and the lower of two chains' pixels does."""
-        width, marks = self.width, self.marks
-        marks.fill(0)
-        rises = np.greater(chain[1:], chain[:-1], out=self.flags[0, 1:])
-        self._mark(rises[1:], rises[:-1], _START, 1)
-        marks[0] = _START
-        self._mark(outer, inner[width:], _UPPER, width)
-        self._mark(inner[:-width], outer, _LOWER, 0)
+        width, marks = self.frame.width, self.marks
+        cells = len(chain)
+        rises, flags, other = self.flags
+        np.greater(chain[1:], chain[:-1], out=rises[1:])
+        np.greater(rises[2:], rises[1:-1], out=marks[1 : cells - 1].view(bool))
+        marks[0], marks[cells - 1] = _START, 0
+        np.greater(outer, inner[width:], out=flags[width:])
+        np.greater(inner[width:-width], outer[width:], out=other[width:-width])
+        np.logical_or(flags[width:-width], other[width:-width], out=flags[width:-width])
         if self.inverted:  # the frame's own are of no use
-            rows = marks.reshape(-1, width)
-            rows[:: self.pairs] &= ~_UPPER
-            rows[self.pairs - 1 :: self.pairs] &= ~_LOWER
+            rows = flags.reshape(-1, width)
+            rows[:: self.frame.pairs] = False
+            if self.frame.odd:
+                rows[self.frame.pairs - 1 :: self.frame.pairs] = False
+        self._mark(flags[width:], _COLUMN, width)
         rises = np.greater(floor[1:], floor[:-1], out=self.flags[0, : len(floor) - 1])
-        self._mark(rises[:-1], rises[1:], _HERE, 1)
-        self._mark(rises[:-1], rises[1:], _THERE, width + 1)
+        tops = np.greater(rises[:-1], rises[1:], out=self.flags[1, : len(rises) - 1])
+        self._mark(tops, _HERE, 1)
+        self._mark(tops, _THERE // _HERE, width + 1)
 
-    def _mark(self, this: np.ndarray, other: np.ndarray, bit: np.uint8, first: int) -> None:
-        """Mark where this is and the other is not."""
-        flags = np.greater(this, other, out=self.flags[1, : len(this)]).view(np.uint8)
-        np.multiply(flags, bit, out=flags)
-        self.marks[first : first + len(this)] |= flags
+    def _mark(self, where: np.ndarray, bit: int, first: int) -> None:
+        """Mark cells from the first on where the flags are set; they are multiplied by the mark themselves."""
+        flags = where.view(np.uint8)
+        if bit > 1:
+            np.multiply(flags, np.uint8(bit), out=flags)
+        marks = self.marks[first : first + len(flags)]
+        np.bitwise_or(marks, flags, out=marks)
 
     def _corners(self, over: np.ndarray, under: np.ndarray, down: np.ndarray) -> np.ndarray:
         """Squares, as their left cells, whose two higher pixels share a corner only; ``down`` is ``under > over``."""
@@ -384,7 +398,29 @@ class _Scanner:
         np.greater(under[1:], under[:-1], out=other)
         np.not_equal(climbs, other, out=climbs)
         np.not_equal(down[1:], down[:-1], out=turns)
-        return np.flatnonzero(np.logical_and(climbs, turns, out=turns))
+        return np.logical_and(climbs, turns, out=turns)
+
+
+def _nonzero(marks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where bytes are not zero, and what they are: as few are, four at a time are looked at first."""
+    words = marks.view(np.uint32)
+    some = np.flatnonzero(words != 0)
+    few = words[some].view(np.uint8)
+    at = np.flatnonzero(few != 0)
+    return (some << 2)[at >> 2] + (at & 3), few[at]
+
+
+def _step(upper: np.ndarray, lower: np.ndarray, cell: np.ndarray) -> np.ndarray:
+    """Up to which value these cells and those before them touch by sides."""
+    before = cell - 1
+    return np.maximum(np.minimum(upper[cell], upper[before]), np.minimum(lower[cell], lower[before]))
+
+
+def _meet_across(left: np.ndarray, over: np.ndarray, under: np.ndarray) -> _Meets:
+    """The higher pixels, which share a corner, of the squares with these left cells; and the lower one's value."""
+    right = over[left + 1] > over[left]
+    here, there = left + right, left + 1 - right
+    return here, there, np.minimum(over[here], under[there])
 
 
 def _contract(runs: _Runs) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -393,7 +429,7 @@ def _contract(runs: _Runs) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarr
     one, other, meet = runs.one, runs.other, runs.meet
     if runs.outside is not None:
         root[runs.outside] = 0
-        runs.level[0] = _OUTSIDE
+        runs.level[0], runs.map[0] = _OUTSIDE, _NO_MAP
         one, other, meet = _apart(root[one], root[other], meet)
     while True:
         # At equal levels the later one is joined to, so that no circle of runs can come about.
@@ -427,67 +463,68 @@ def _follow(into: np.ndarray) -> np.ndarray:
 
 
 def _extents(runs: _Runs, number: np.ndarray, count: int, depth: int) -> np.ndarray:
-    """How far what each maximum stands for reaches at each cut: least ``x, y, -x, -y``, int16 ``(4, count, depth)``."""
-    reach = np.full((4, count + 1, depth + 1), _FAR, np.int16)
+    """Least ``x, y, -x, -y`` of what each maximum stands for, by falling cut, int16 ``(count, 4, depth)``."""
+    reach = np.full((count + 1, 4, depth + 1), _FAR, np.int16)
+    flat = reach.reshape(-1)
     run, column, level = runs.columns
     upper, lower = runs.tops
     for axis, part, place, top in (
-        (0, number[run], column, level),
+        (0, number.take(run), column, level),
         (1, number, runs.rows, upper),
         (1, number, runs.rows + 1, lower),
     ):
-        at, short = part * (depth + 1) + top, place.astype(np.int16)
-        np.minimum.at(reach[axis].reshape(-1), at, short)
-        np.minimum.at(reach[axis + 2].reshape(-1), at, -short)
-    return np.minimum.accumulate(reach[:, :count, :0:-1], axis=2)[:, :, ::-1]
+        at, short = part * (4 * (depth + 1)) + (depth - top), place.astype(np.int16)
+        np.minimum.at(flat[axis * (depth + 1) :], at, short)
+        np.minimum.at(flat[(axis + 2) * (depth + 1) :], at, -short)
+    return np.minimum.accumulate(reach[:count, :, :depth], axis=2)
 
 
 def _areas(
     lines: np.ndarray, levels: np.ndarray, runs: _Runs, number: np.ndarray, count: int, depth: int
 ) -> np.ndarray:
-    """Pixels of what each maximum stands for at each cut, int ``(count, depth)``."""
+    """Pixels of what each maximum stands for, by falling cut, int ``(count, depth)``."""
     lines = lines.reshape(2, -1)
     key = np.repeat(number * 256, np.diff(runs.start, append=lines.shape[1])) + (lines >> _SHIFT)
     pixels = np.bincount(key.reshape(-1), minlength=(count + 1) * 256).reshape(-1, 256)[:count]
-    by_level = pixels @ (levels[:, None] == np.arange(depth + 1))
-    return np.cumsum(by_level[:, :0:-1], axis=1)[:, ::-1]
-
-
-def _highest(one: np.ndarray, other: np.ndarray, meet: np.ndarray, count: int) -> Iterator[tuple[int, int, int]]:
-    """The highest meeting of each two, by falling level; those of level 0 never take place."""
-    key = np.sort((np.minimum(one, other) * count + np.maximum(one, other)) * 256 + meet)
-    key = key[np.flatnonzero(np.append(key[1:] // 256 != key[:-1] // 256, True))] if len(key) else key
-    key = key[key % 256 > 0]
-    pair, meet = np.divmod(key, 256)
-    order = np.argsort(-meet, kind="stable")
-    one, other = np.divmod(pair[order], count)
-    return zip(one.tolist(), other.tolist(), meet[order].tolist(), strict=True)
+    least = np.searchsorted(levels, np.arange(depth)[::-1], "right")  # grey value above each cut
+    return np.cumsum(pixels[:, ::-1], axis=1)[:, 255 - least]
 
 
 def _merge(
-    edges: Iterator[tuple[int, int, int]], level: list[int], extents: np.ndarray, areas: np.ndarray | None
-) -> list[int]:
-    """Join maxima where they meet, and what they reach: the level at which each is no part of its own any more."""
-    parent, death = list(range(len(level))), [0] * len(level)
-    reach = list(extents.swapaxes(0, 1))  # to take a row out of a list is faster than out of an array
+    one: np.ndarray, other: np.ndarray, meet: np.ndarray, extents: np.ndarray, areas: np.ndarray | None
+) -> np.ndarray:
+    """Join maxima, which are numbered by level, where they meet, and what they reach.
 
-    def find(one: int) -> int:
-        while parent[one] != one:
-            parent[one] = parent[parent[one]]
-            one = parent[one]
-        return one
+    In each round all those are joined to another whose highest meeting is with a higher one (Boruvka, 1926).
 
-    for one, other, meet in edges:
-        keep, lose = find(one), find(other)
-        if keep == lose:
-            continue
-        if level[keep] < level[lose]:
-            keep, lose = lose, keep
-        parent[lose], death[lose] = keep, meet
-        below = reach[keep][:, :meet]
-        np.minimum(below, reach[lose][:, :meet], out=below)
-        if areas is not None:
-            areas[keep, :meet] += areas[lose, :meet]
+    Returns:
+        The level at which each is no part of its own any more.
+    """
+    count, _, depth = extents.shape
+    own, death = np.arange(count), np.zeros(count, np.int64)
+    one, other, meet = _apart(one, other, meet)
+    while len(one):
+        best = np.zeros(count, np.int64)
+        np.maximum.at(best, one, meet * count + other)
+        np.maximum.at(best, other, meet * count + one)
+        level, into = np.divmod(best, count)
+        lose = np.flatnonzero(into > own)
+        death[lose] = level[lose]
+        into = _follow(np.maximum(into, own))
+        lose = lose[np.argsort(into[lose], kind="stable")]
+        keep = into[lose]
+        joint = np.arange(depth) >= depth - death[lose, None]
+        reach = np.where(joint[:, None], extents[lose], _FAR)
+        pixels = None if areas is None else np.where(joint, areas[lose], 0)
+        first = np.flatnonzero(np.diff(keep, prepend=-1))
+        end = np.append(first[1:], len(keep))
+        while len(first):  # those that are joined to the same one come one after another
+            extents[keep[first]] = np.minimum(extents[keep[first]], reach[first])
+            if areas is not None and pixels is not None:
+                areas[keep[first]] += pixels[first]
+            more = first + 1 < end
+            first, end = first[more] + 1, end[more]
+        one, other, meet = _apart(into[one], into[other], meet)
     return death
 
 
