@@ -198,14 +198,15 @@ def _sweep(runs: _Runs, levels: np.ndarray, lines: np.ndarray | None = None) -> 
     extents = _extents(runs, number, len(roots), depth)
     areas = None if lines is None else _areas(lines, levels, runs, number, len(roots), depth)
     real = np.flatnonzero(meet)
-    death = _merge(number[one[real]], number[other[real]], meet[real], extents, areas)
+    death = _merge(number[one[real]], number[other[real]], meet[real], extents, areas)[: len(roots)]
     cut = np.arange(depth)[::-1, None]
     alive = (cut >= death) & (cut < level)
     if areas is not None:
         alive &= _is_largest(np.where(alive, areas, 0), maps)
     alive[:, maps == _NO_MAP] = False
-    place, part = np.nonzero(alive)
-    left, top, right, bottom = extents[place, part].T
+    at = np.flatnonzero(alive)
+    place, part = np.divmod(at, len(roots))
+    left, top, right, bottom = extents.take(at + place).view(np.int16).reshape(-1, 4).T
     return np.stack([maps[part], depth - 1 - place, left, top, 1 - right, 1 - bottom], axis=1)
 
 
@@ -464,7 +465,10 @@ def _follow(into: np.ndarray) -> np.ndarray:
 
 
 def _extents(runs: _Runs, number: np.ndarray, count: int, depth: int) -> np.ndarray:
-    """Least ``x, y, -x, -y`` of what each maximum stands for, by falling cut, int16 ``(depth, count, 4)``."""
+    """Least ``x, y, -x, -y`` of what each maximum stands for, by falling cut, ``(depth, count + 1)``.
+
+    The four, of 16 bits each, are packed into one int64, which is faster to take. The last column stands for nothing.
+    """
     reach = np.full((depth + 1, count + 1, 4), _FAR, np.int16)
     flat = reach.reshape(-1)
     run, column, level = runs.columns
@@ -479,7 +483,7 @@ def _extents(runs: _Runs, number: np.ndarray, count: int, depth: int) -> np.ndar
         np.minimum.at(flat[axis + 2 :], at, -short)
     for higher, at_cut in pairwise(reach):  # np.minimum.accumulate takes ten times as long
         np.minimum(higher, at_cut, out=at_cut)
-    return reach[:depth, :count]
+    return reach[:depth].view(np.int64)[..., 0]
 
 
 def _areas(
@@ -503,8 +507,7 @@ def _merge(
     Returns:
         The level at which each is no part of its own any more.
     """
-    depth, count, _ = extents.shape
-    packed = extents.view(np.int64)[..., 0]  # to take the four of a part as one is faster
+    depth, count = extents.shape
     own, death = np.arange(count), np.zeros(count, np.int64)
     one, other, meet = _apart(one, other, meet)
     while len(one):
@@ -518,13 +521,13 @@ def _merge(
         lose = lose[np.argsort(into[lose], kind="stable")]
         keep = into[lose]
         joint = np.arange(depth)[:, None] >= depth - death[lose]
-        reach = np.where(joint, packed.take(lose, axis=1), _FAR_PACKED)
+        reach = np.where(joint, extents.take(lose, axis=1), _FAR_PACKED)
         pixels = None if areas is None else np.where(joint, areas[:, lose], 0)
-        first = np.flatnonzero(np.diff(keep, prepend=-1))
+        first = np.flatnonzero(np.append(True, keep[1:] != keep[:-1]))
         end = np.append(first[1:], len(keep))
         while len(first):  # those that are joined to the same one come one after another
-            both = [some.view(np.int16) for some in (packed.take(keep[first], axis=1), reach.take(first, axis=1))]
-            packed[:, keep[first]] = np.minimum(*both).view(np.int64)
+            both = [some.view(np.int16) for some in (extents.take(keep[first], axis=1), reach.take(first, axis=1))]
+            extents[:, keep[first]] = np.minimum(*both).view(np.int64)
             if areas is not None and pixels is not None:
                 areas[:, keep[first]] += pixels[:, first]
             more = first + 1 < end
