@@ -251,17 +251,17 @@ def _find_runs(scans: list[_Scan], frame: _Frame, levels: np.ndarray, inverted: 
     index = pair // frame.pairs
     valley = level(scan.valley)
     split = np.flatnonzero(valley)
-    cell = scan.cell[column]
+    cell = scan.cell.take(column)
     return _Runs(
         start=scan.start,
         level=np.maximum(*tops),
         map=index,
         rows=2 * (pair - index * frame.pairs - 1),
         tops=tops,
-        columns=(run[column], cell - cell // frame.width * frame.width - 1, level(scan.chain[column])),
-        one=np.concatenate([split - 1, run[here], np.searchsorted(scan.start, scan.here, "right") - 1]),
-        other=np.concatenate([split, run[there], np.searchsorted(scan.start, scan.there, "right") - 1]),
-        meet=np.concatenate([valley[split], level(scan.floor[here]), level(scan.meet)]),
+        columns=(run.take(column), cell - cell // frame.width * frame.width - 1, level(scan.chain.take(column))),
+        one=np.concatenate([split - 1, run.take(here), np.searchsorted(scan.start, scan.here, "right") - 1]),
+        other=np.concatenate([split, run.take(there), np.searchsorted(scan.start, scan.there, "right") - 1]),
+        meet=np.concatenate([valley[split], level(scan.floor.take(here)), level(scan.meet)]),
         outside=pair != np.append(pair[1:], -1) if inverted else None,
     )
 
@@ -427,7 +427,8 @@ def _meet_across(left: np.ndarray, over: np.ndarray, under: np.ndarray) -> _Meet
 
 def _contract(runs: _Runs) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Join runs to those that they are never without: the run that stands for each, and what is left to meet."""
-    root = np.arange(len(runs.level))
+    own = np.arange(len(runs.level))
+    root = own.copy()
     one, other, meet = runs.one, runs.other, runs.meet
     if runs.outside is not None:
         root[runs.outside] = 0
@@ -436,32 +437,31 @@ def _contract(runs: _Runs) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarr
     while True:
         # At equal levels the later one is joined to, so that no circle of runs can come about.
         one, other = np.minimum(one, other), np.maximum(one, other)
-        joined = meet == runs.level[one]
+        joined = meet == runs.level.take(one)
         up = np.flatnonzero(joined)
-        down = np.flatnonzero((meet == runs.level[other]) & ~joined)
+        down = np.flatnonzero((meet == runs.level.take(other)) & ~joined)
         if not (len(up) or len(down)):  # no run is joined to another for good
             return root, one, other, meet
-        into = np.arange(len(root))
-        into[one[up]] = other[up]
-        into[other[down]] = one[down]
-        into = _follow(into)
-        root = into[root]
-        one, other, meet = _apart(into[one], into[other], meet)
+        into = own.copy()
+        into[one.take(up)] = other.take(up)
+        into[other.take(down)] = one.take(down)
+        _follow(into, np.flatnonzero(into != own))
+        root = into.take(root)
+        one, other, meet = _apart(into.take(one), into.take(other), meet)
 
 
 def _apart(one: np.ndarray, other: np.ndarray, meet: np.ndarray) -> _Meets:
     """Those that are not the same."""
     apart = np.flatnonzero(one != other)
-    return one[apart], other[apart], meet[apart]
+    return one.take(apart), other.take(apart), meet.take(apart)
 
 
-def _follow(into: np.ndarray) -> np.ndarray:
-    """Where each pointer leads in the end (pointer jumping)."""
-    while True:
-        further = into[into]
-        if np.array_equal(further, into):
-            return into
-        into = further
+def _follow(into: np.ndarray, moved: np.ndarray) -> None:
+    """Let pointers, all but some to themselves, point to where they lead in the end (pointer jumping)."""
+    last, further = moved, into.take(moved)
+    while not np.array_equal(last, further):
+        into[moved] = last = further
+        further = into.take(further)
 
 
 def _extents(runs: _Runs, number: np.ndarray, count: int, depth: int) -> np.ndarray:
@@ -517,7 +517,8 @@ def _merge(
         level, into = np.divmod(best, count)
         lose = np.flatnonzero(into > own)
         death[lose] = level[lose]
-        into = _follow(np.maximum(into, own))
+        into = np.maximum(into, own)
+        _follow(into, lose)
         lose = lose[np.argsort(into[lose], kind="stable")]
         keep = into[lose]
         joint = np.arange(depth)[:, None] >= depth - death[lose]
