@@ -8,15 +8,16 @@ The loop is the public kind (compute_bboxes_from_scoremaps of wsolevaluation): p
 grey map, finds contours (RETR_TREE) and takes their bounding boxes. Maps are smooth noise on a grid of 14 x 14 cells,
 blurred by a Gaussian of ``sigma`` cells and scaled up (bicubic); the larger sigma, the fewer maxima. With ``--cams``
 they are the CAMs of the true classes by the models that image_hiding.py trained on DATA into RUNS, scaled up as the
-package does. OpenCV's version matters: 5.0 finds contours faster than 4.x, which wsolevaluation names. Both run on one
-thread; times are processor time, per map, the median of three runs. First of all, the boxes of all maps at all
-thresholds are compared, those of the outer contours and those around holes.
+package does. OpenCV's version matters: 4.12 is slower than those before and after it. Both run on one thread; times are
+processor time, per map, the median of three runs of the loop and of nine of the sweep, which is short. First of all,
+the boxes of all maps at all thresholds are compared, those of the outer contours and those around holes.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import statistics
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -121,14 +122,14 @@ def count_other_choices(maps: np.ndarray, cuts: np.ndarray) -> int:
     return other
 
 
-def seconds(work: Callable[[], Any]) -> float:
-    """Processor time, the median of three runs."""
+def seconds(work: Callable[[], Any], runs: int) -> float:
+    """Processor time, the median of some runs."""
     taken = []
-    for _ in range(3):
+    for _ in range(runs):
         begin = time.process_time()
         work()
         taken.append(time.process_time() - begin)
-    return sorted(taken)[1]
+    return statistics.median(taken)
 
 
 def main() -> None:
@@ -152,13 +153,13 @@ def main() -> None:
     for source, make in sources.items():
         maps = make()
         different = [count_differences(maps, cuts, holes) for holes in (False, True)]
-        slow = seconds(lambda maps=maps: [loop(scoremap, thresholds) for scoremap in maps])
+        slow = seconds(lambda maps=maps: [loop(scoremap, thresholds) for scoremap in maps], 3)
         print(
             f"{source}: {different[0]} of {len(maps) * len(cuts)} different (with holes {different[1]}); "
             f"loop {1e3 * slow / len(maps):.2f} ms a map"
         )
         for name, options in (("outer contours", {}), ("and holes", {"holes": True}), ("largest", {"largest": True})):
-            fast = seconds(lambda maps=maps, options=options: sweep_boxes(maps, cuts, **options))
+            fast = seconds(lambda maps=maps, options=options: sweep_boxes(maps, cuts, **options), 9)
             print(f"  {name:<15} {1e3 * fast / len(maps):.3f} ms a map, {slow / fast:.1f} times as fast", flush=True)
         share = count_other_choices(maps[:100], cuts) / (len(maps[:100]) * len(cuts))
         print(f"  largest by pixels is not largest by the contour's area: {100 * share:.2f} % of the boxes")
