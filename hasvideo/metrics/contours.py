@@ -32,7 +32,8 @@ from typing import NamedTuple
 import numpy as np
 
 _CHUNK = 400_000  # pixels of the maps looked at in one go: what stays in a processor's cache
-_GROUP = 12  # chunks whose runs are joined in one go
+_GROUP = 12  # chunks whose runs are joined in one go,
+_MANY = 60_000  # or fewer once they have so many
 _SHIFT = 7  # 128 steps of a grey value are told apart, so that slopes are not plateaus
 _FAR = np.iinfo(np.int16).max
 _OUTSIDE = 256  # a level above all
@@ -93,15 +94,18 @@ def sweep_boxes(
     if holes:
         scanners.append(_Scanner(frame, not diagonal, inverted=True))
     found = [np.zeros((0, 6), np.int64)]
-    for first in range(0, len(maps), group):
+    end = 0
+    while end < len(maps):
+        first, runs = end, 0
         scans: list[list[_Scan]] = [[] for _ in scanners]
-        for begin in range(first, min(first + group, len(maps)), step):
-            lines = frame.fill(maps[begin : begin + step], begin - first if largest else 0)
+        while end < min(first + group, len(maps)) and runs < _MANY:
+            lines = frame.fill(maps[end : end + step], end - first if largest else 0)
             for scanner, scan in zip(scanners, scans, strict=True):
-                scan.append(scanner.scan(lines, begin - first))
-        runs = _find_runs(scans[0], frame, above)
-        every = frame.lines[:, : min(group, len(maps) - first) * frame.pairs]
-        rows = _sweep(runs, above, every if largest else None)
+                scan.append(scanner.scan(lines, end - first))
+                runs += len(scan[-1].start)
+            end = min(end + step, len(maps))
+        every = frame.lines[:, : (end - first) * frame.pairs] if largest else None
+        rows = _sweep(_find_runs(scans[0], frame, above), above, every)
         if holes:
             # A grey value's complement is above all cuts but those that it was above itself.
             rest = (len(cuts) - above)[::-1]

@@ -112,6 +112,8 @@ def test_maps_looked_at_in_many_goes(monkeypatch, height, options):
     together = swept(maps, [0, 30, 128, 200], **options)
     monkeypatch.setattr(contours, "_CHUNK", 2 * height * 30)
     assert swept(maps, [0, 30, 128, 200], **options) == together
+    monkeypatch.setattr(contours, "_MANY", 100)  # runs, of about three chunks
+    assert swept(maps, [0, 30, 128, 200], **options) == together
 
 
 def test_two_bumps_merge_at_their_saddle():
