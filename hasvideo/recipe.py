@@ -113,6 +113,15 @@ class TrainingConfig:
             )
         check_choices(self, optimizer=Optimizer, schedule=Schedule, precision=Precision)
 
+    def check_without_time(self) -> None:
+        """Refuse what trainings on images have no use for.
+
+        Raises:
+            UsageError: ``smoothness`` is set.
+        """
+        if self.smoothness:
+            raise UsageError(f"smoothness is for CAMs over time, images have none: got {self.smoothness:g}")
+
     def rate(self, epoch: int) -> float:
         """Learning rate of an epoch, counted from 0."""
         if self.schedule == "cosine":

@@ -73,7 +73,11 @@ class PatchConfig:
 
 @dataclass(frozen=True)
 class ImageRecipe:
-    """Everything that decides an image localizer besides its images. The defaults are the paper's for AlexNet."""
+    """Everything that decides an image localizer besides its images. The defaults are the paper's for AlexNet.
+
+    Raises:
+        UsageError: a setting of the training is for videos only.
+    """
 
     network: ImageConfig = field(default_factory=ImageConfig)  # num_classes follows the data
     hiding: PatchConfig = field(default_factory=PatchConfig)
@@ -90,6 +94,9 @@ class ImageRecipe:
         )
     )
     rule: BoxRule = field(default_factory=BoxRule)  # how boxes are read off the CAM
+
+    def __post_init__(self) -> None:
+        self.training.check_without_time()
 
 
 def add_options(parser: CommandParser, defaults: ImageRecipe) -> None:

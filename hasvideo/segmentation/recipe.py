@@ -64,6 +64,9 @@ class SegmentationRecipe:
 
     The defaults are those of FCN-AlexNet (Long, Shelhamer & Darrell, CVPR 2015): whole images, 20 to a step, a fixed
     learning rate, no augmentation, at least 175 epochs.
+
+    Raises:
+        UsageError: a setting of the training is for videos only.
     """
 
     network: FcnConfig = field(default_factory=FcnConfig)  # num_classes follows the data
@@ -71,6 +74,9 @@ class SegmentationRecipe:
     training: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(epochs=175, batch_size=20, optimizer="sgd", learning_rate=1e-3)
     )
+
+    def __post_init__(self) -> None:
+        self.training.check_without_time()
 
 
 def add_options(parser: CommandParser, defaults: SegmentationRecipe) -> None:

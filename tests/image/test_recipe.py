@@ -8,6 +8,8 @@ import pytest
 
 from hasvideo.errors import UsageError
 from hasvideo.image.recipe import ImageConfig, ImageRecipe, PatchConfig
+from hasvideo.recipe import TrainingConfig
+from hasvideo.segmentation.recipe import SegmentationRecipe
 from hasvideo.train_imagenet import load_recipe
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -56,3 +58,9 @@ def test_a_setting_that_means_nothing_for_images_is_no_option(tmp_path, capsys):
 def test_settings_out_of_range_are_usage_errors(wrong):
     with pytest.raises(UsageError):
         wrong()
+
+
+@pytest.mark.parametrize("kind", [ImageRecipe, SegmentationRecipe])
+def test_smoothness_over_time_is_not_for_images(kind):
+    with pytest.raises(UsageError, match=r"images have none: got 0\.5"):
+        kind(training=TrainingConfig(smoothness=0.5))
