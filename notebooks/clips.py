@@ -46,7 +46,8 @@ def save(frames: np.ndarray, path: Path) -> None:
     """Write a video, uint8 ``(T, 224, 224, 3)``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=int(FPS))
+        same = {"qp": "20", "threads": "1"}  # with its other ways to encode, x264 makes another film every time
+        stream = container.add_stream("libx264", rate=int(FPS), options=same)
         stream.width, stream.height, stream.pix_fmt = SIDE, SIDE, "yuv420p"
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
