@@ -51,7 +51,15 @@ class VideoProgress:
         if end == math.inf:
             shape = "{desc}: {n:.0f} s of video, {elapsed}"
         total = None if end == math.inf else max(end - self._start, 0.0)
-        return tqdm(desc=self._name, total=total, file=sys.stderr, disable=self._quiet, leave=False, bar_format=shape)
+        return tqdm(
+            desc=self._name,
+            total=total,
+            file=sys.stderr,
+            disable=self._quiet,
+            leave=False,
+            bar_format=shape,
+            delay=1e-3,  # first drawn when it is whole: an interrupt meanwhile makes tqdm end with a traceback
+        )
 
 
 class FilmStrip:
