@@ -8,13 +8,14 @@ while most pixels are only compared with their neighbours:
   the next. (Connected by sides only, it is cut where the higher ones of four pixels share a corner only.) Cut at its
   valleys, a chain is a few *runs* that rise and then fall. What is above a threshold within a run is connected, so
   runs take the place of pixels.
-- Neighbouring chains meet at pairs of pixels. Of all pairs above each other only those matter whose lower value is a
-  maximum along the row: any other pair is joined through a better one beside it. Diagonal pairs matter only where both
-  pixels are above the other two of their square.
+- Neighbouring chains meet at pairs of pixels. Of all pairs above each other only those matter whose lower pixel is a
+  maximum along its row: any other pair is joined through a better one beside it. Or the rows cross there, one falling
+  and one rising: then the two higher pixels of a square share a corner only, and the chains meet at these two.
+  (Connected by sides only, at the better one of the square's two pairs.)
 - A run that meets a higher one at its own maximum is never alone; it is part of the other. What remains are the maxima
   of the map, a handful. One whose highest meeting is with a higher one ends there and is part of that one from then on.
-- A part reaches to the outermost rows in which one of its runs is above the threshold, and to the outermost columns in
-  which a maximum along the column is.
+- A part reaches to the outermost rows in which a maximum along the row is above the threshold, and to the outermost
+  columns in which one along the column is. A run's own maximum is the highest of those along rows.
 - Holes are parts of the complement. Around it is a frame that is higher than all, so that what touches the border is no
   hole but a part of the frame, most of it from the start.
 
@@ -31,8 +32,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-_CHUNK = 400_000  # pixels of the maps looked at in one go: what stays in a processor's cache
-_GROUP = 12  # chunks whose runs are joined in one go,
+_CHUNK = 800_000  # pixels of the maps looked at in one go: what stays in a processor's cache
+_GROUP = 9  # chunks whose runs are joined in one go,
 _MANY = 60_000  # or fewer once they have so many
 _SHIFT = 7  # 128 steps of a grey value are told apart, so that slopes are not plateaus
 _FAR = np.iinfo(np.int16).max
@@ -40,7 +41,8 @@ _OUTSIDE = 256  # a level above all
 _NO_MAP = np.iinfo(np.int64).max
 _FAR_PACKED = np.full(4, _FAR, np.int16).view(np.int64)[0]
 _Meets = tuple[np.ndarray, np.ndarray, np.ndarray]  # two runs each, and the level or value where they do
-_START, _COLUMN, _HERE, _THERE, _CORNER = (1 << bit for bit in range(5))
+_Maxima = tuple[np.ndarray, np.ndarray, np.ndarray]  # their run, column or row, and level
+_START, _COLUMN, _UPPER, _LOWER, _ABOVE, _BELOW, _CROSSING = (1 << bit for bit in range(7))
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def sweep_boxes(
         while end < min(first + group, len(maps)) and runs < _MANY:
             lines = frame.fill(maps[end : end + step], end - first if largest else 0)
             for scanner, scan in zip(scanners, scans, strict=True):
-                scan.append(scanner.scan(lines, end - first))
+                scan.append(scanner.scan(lines, end - first, sum(len(before.start) for before in scan)))
                 runs += len(scan[-1].start)
             end = min(end + step, len(maps))
         every = frame.lines[:, : (end - first) * frame.pairs] if largest else None
@@ -120,7 +122,7 @@ def sweep_boxes(
 def _check(
     maps: Sequence[np.ndarray] | np.ndarray, cuts: Sequence[int] | np.ndarray, both: bool
 ) -> tuple[np.ndarray, tuple[int, int]]:
-    """How many cuts each grey value is above, int ``(256,)``, and the maps' shape."""
+    """How many cuts each grey value is above, int16 ``(256,)``, and the maps' shape."""
     cuts = np.asarray(cuts)
     if len(cuts) == 0 or (cuts != np.trunc(cuts)).any() or cuts[0] < 0 or cuts[-1] > 254 or (np.diff(cuts) <= 0).any():
         raise ValueError(f"cuts must be ascending whole numbers from 0 to 254, got {cuts.tolist()}")
@@ -131,7 +133,7 @@ def _check(
     if shapes or len(shape) != 2 or min(shape) < 2 or max(shape) >= _FAR:
         found = ", ".join(map(str, [shape, *shapes]))
         raise ValueError(f"maps must all be of one shape (H, W), 2 to {_FAR - 1} each, got {found}")
-    return np.searchsorted(cuts, np.arange(256), "left"), (shape[0], shape[1])
+    return np.searchsorted(cuts, np.arange(256), "left").astype(np.int16), (shape[0], shape[1])
 
 
 class _Frame:
@@ -145,12 +147,14 @@ class _Frame:
         lines: int16 ``(2, pairs of rows, W + 1)``.
         pairs: of rows, a map.
         width: cells of a row.
+        rows: of each pair its first row in the map, for as many maps, int16.
         odd: whether the maps have an odd number of rows.
     """
 
     def __init__(self, maps: int, shape: tuple[int, int]) -> None:
         self.pairs = (shape[0] + 1) // 2 + 1
         self.width = shape[1] + 1
+        self.rows = np.tile(np.arange(-2, 2 * self.pairs - 2, 2, dtype=np.int16), maps)
         self.odd = shape[0] % 2 == 1
         self.lines = np.zeros((2, maps * self.pairs + 1, self.width), np.int16)
         self.scaled = {kind: np.empty(shape, kind) for kind in (np.dtype(np.float32), np.dtype(np.float64))}
@@ -197,34 +201,32 @@ def _sweep(runs: _Runs, levels: np.ndarray, lines: np.ndarray | None = None) -> 
     level, maps = runs.level[roots], runs.map[roots]
     number = np.full(len(root), len(roots))
     number[roots] = np.arange(len(roots))
-    number = number[root]
+    number = number.take(root)
     depth = int(levels.max())
     extents = _extents(runs, number, len(roots), depth)
-    areas = None if lines is None else _areas(lines, levels, runs, number, len(roots), depth)
+    areas = None if lines is None else _areas(lines, levels, runs, number, maps, depth)
     real = np.flatnonzero(meet)
-    death = _merge(number[one[real]], number[other[real]], meet[real], extents, areas)[: len(roots)]
-    cut = np.arange(depth)[::-1, None]
-    alive = (cut >= death) & (cut < level)
+    death = _merge(number.take(one.take(real)), number.take(other.take(real)), meet.take(real), extents, areas)
+    cut = np.arange(depth)[::-1]
+    alive = (cut >= death[:-1, None]) & (cut < level[:, None])
     if areas is not None:
         alive &= _is_largest(np.where(alive, areas, 0), maps)
-    alive[:, maps == _NO_MAP] = False
+    alive[maps == _NO_MAP] = False
     at = np.flatnonzero(alive)
-    place, part = np.divmod(at, len(roots))
-    left, top, right, bottom = extents.take(at + place).view(np.int16).reshape(-1, 4).T
+    part, place = np.divmod(at, depth)
+    left, top, right, bottom = extents.take(at).view(np.int16).reshape(-1, 4).T
     return np.stack([maps[part], depth - 1 - place, left, top, 1 - right, 1 - bottom], axis=1)
 
 
 @dataclass(frozen=True)
 class _Runs:
-    """N runs of a stack of maps, where they meet, and the maxima along columns.
+    """N runs of a stack of maps, where they meet, and the maxima along columns and rows.
 
     Attributes:
         start: first cell ``(N,)``.
         level: of the run's maximum ``(N,)``.
         map: that the run is in ``(N,)``.
-        rows: the first of the run's two rows ``(N,)``.
-        tops: levels of the run's maxima in its first and in its second row, ``(N,)`` each.
-        columns: of maxima along columns their run, column and level, ``(M,)`` each.
+        columns, rows: of maxima along columns and along rows their run, column or row, and level, ``(M,)`` each.
         one, other, meet: two runs, and the level of the lower pixel of the pair where they meet ``(E,)``.
         outside: whether a run reaches the frame, bool ``(N,)``; None where the frame is low.
     """
@@ -232,9 +234,8 @@ class _Runs:
     start: np.ndarray
     level: np.ndarray
     map: np.ndarray
-    rows: np.ndarray
-    tops: list[np.ndarray]
-    columns: tuple[np.ndarray, np.ndarray, np.ndarray]
+    columns: _Maxima
+    rows: _Maxima
     one: np.ndarray
     other: np.ndarray
     meet: np.ndarray
@@ -248,54 +249,49 @@ def _find_runs(scans: list[_Scan], frame: _Frame, levels: np.ndarray, inverted: 
     def level(pixels: np.ndarray) -> np.ndarray:
         return levels.take(pixels >> _SHIFT)
 
-    run = np.cumsum(scan.kind & _START, dtype=np.int64) - 1
-    column, here, there = (np.flatnonzero((scan.kind & bit) != 0) for bit in (_COLUMN, _HERE, _THERE))
-    tops = [level(scan.upper_top), level(scan.lower_top)]
-    pair = scan.start // frame.width
-    index = pair // frame.pairs
+    height = level(scan.row_value)
+    top = level(scan.first)
+    np.maximum.at(top, scan.row_run, height)
     valley = level(scan.valley)
     split = np.flatnonzero(valley)
-    cell = scan.cell.take(column)
+    pair = scan.start // frame.width
     return _Runs(
         start=scan.start,
-        level=np.maximum(*tops),
-        map=index,
-        rows=2 * (pair - index * frame.pairs - 1),
-        tops=tops,
-        columns=(run.take(column), cell - cell // frame.width * frame.width - 1, level(scan.chain.take(column))),
-        one=np.concatenate([split - 1, run.take(here), np.searchsorted(scan.start, scan.here, "right") - 1]),
-        other=np.concatenate([split, run.take(there), np.searchsorted(scan.start, scan.there, "right") - 1]),
-        meet=np.concatenate([valley[split], level(scan.floor.take(here)), level(scan.meet)]),
+        level=top,
+        map=pair // frame.pairs,
+        columns=(scan.column_run, scan.column, level(scan.column_value)),
+        rows=(scan.row_run, scan.row, height),
+        one=np.concatenate([split - 1, scan.one]),
+        other=np.concatenate([split, scan.other]),
+        meet=np.concatenate([valley.take(split), level(scan.meet)]),
         outside=pair != np.append(pair[1:], -1) if inverted else None,
     )
 
 
 class _Scan(NamedTuple):
-    """What a look at every pixel finds: K marked cells, N runs, C corners at which runs of two chains meet.
+    """What a look at every pixel finds: N runs, and where they meet and have maxima.
 
     Attributes:
-        cell: the marked cells, ascending ``(K,)``.
-        kind: what each is, bits: the start of a run; a maximum along the column; a maximum of the floor, seen from its
-            own chain; the same seen from the next chain, in the same order; a square's left cell, see ``_corners``
-            ``(K,)``.
-        chain, floor: the higher of the chain's two pixels there; the lower of its and the next chain's pixels that
-            touch ``(K,)`` each.
-        start: cell before the first of a run that is higher ``(N,)``.
+        start: first cell, a valley ``(N,)``.
+        first: the higher of its two pixels ``(N,)``.
         valley: where the run meets the one before, 0 for none ``(N,)``.
-        upper_top, lower_top: the run's maximum in its first and in its second row ``(N,)``.
-        here, there, meet: cells of two chains that touch by corners, and the lower value ``(C,)``.
+        column_run, column, column_value: of maxima along columns their run, column and value, ``(M,)`` each.
+        row_run, row, row_value: the same along rows.
+        one, other, meet: two runs of neighbouring chains, and the value of the lower pixel of the pair where they meet
+            ``(E,)``.
     """
 
-    cell: np.ndarray
-    kind: np.ndarray
-    chain: np.ndarray
-    floor: np.ndarray
     start: np.ndarray
+    first: np.ndarray
     valley: np.ndarray
-    upper_top: np.ndarray
-    lower_top: np.ndarray
-    here: np.ndarray
-    there: np.ndarray
+    column_run: np.ndarray
+    column: np.ndarray
+    column_value: np.ndarray
+    row_run: np.ndarray
+    row: np.ndarray
+    row_value: np.ndarray
+    one: np.ndarray
+    other: np.ndarray
     meet: np.ndarray
 
 
@@ -318,102 +314,122 @@ class _Scanner:
     def _allocate(self, cells: int) -> None:
         self.complement = np.empty((2, cells), np.int16)
         self.chain = np.empty(cells, np.int16)
-        self.floor = np.empty(max(0, cells - self.frame.width), np.int16)
         self.inner = np.empty(cells, bool)
-        self.outer = np.empty(len(self.floor), bool)
+        self.outer = np.empty(max(0, cells - self.frame.width), bool)
+        self.steps = np.zeros((2, cells), bool)
+        self.peaks = np.zeros((2, cells), bool)
+        self.flags = np.empty((2, cells), bool)
         self.marks = np.zeros(cells + -cells % 4, np.uint8)
-        self.flags = np.empty((3, cells), bool)
-        self.wide = np.empty(cells, np.int32)
 
-    def scan(self, lines: np.ndarray, place: int) -> _Scan:
-        """Look at some maps and the zeros behind; ``place`` is the number of the group's maps before."""
+    def scan(self, lines: np.ndarray, place: int, runs: int) -> _Scan:
+        """Look at some maps and the zeros behind; ``place`` and ``runs`` count the group's maps and runs before."""
         width = self.frame.width
         lines = lines.reshape(2, -1)
         if lines.shape[1] != len(self.chain):
             self._allocate(lines.shape[1])
-        upper, lower = np.bitwise_xor(lines, _FAR, out=self.complement) if self.inverted else lines
+        upper, lower = lines = np.bitwise_xor(lines, _FAR, out=self.complement) if self.inverted else lines
         over, under = lower[:-width], upper[width:]
         chain = np.maximum(upper, lower, out=self.chain)
-        floor = np.minimum(over, under, out=self.floor)
-        inner = np.greater(lower, upper, out=self.inner)
+        np.greater(lower, upper, out=self.inner)
         outer = np.greater(under, over, out=self.outer)
-        self._mark_all(chain, floor, inner, outer)
-        if self.diagonal:
-            self._mark(self._corners(over, under, outer), _CORNER, 0)
-        else:
-            self._mark(self._corners(upper, lower, inner), _START, 1)
+        np.greater(lines[:, 1:], lines[:, :-1], out=self.steps[:, 1:])
+        self._mark_all(chain)
         cell, kind = _nonzero(self.marks)
-        start = cell[np.flatnonzero((kind & _START) != 0)]
-        valley = chain[start] if self.diagonal else _step(upper, lower, start)
+        run = np.cumsum(kind & _START, dtype=np.int32)
+        run += np.int32(runs - 1)
+
+        def find(bit: int) -> np.ndarray:
+            return np.flatnonzero((kind & bit) != 0)
+
+        def run_at(cells: np.ndarray) -> np.ndarray:
+            return np.searchsorted(start, cells, "right") + (runs - 1)
+
+        start = cell.take(find(_START))
+        valley = chain.take(start) if self.diagonal else _step(upper, lower, start)
         valley[0] = 0
-        here, there, meet = _meet_across(cell[np.flatnonzero((kind & _CORNER) != 0)], over, under)
-        offset = place * self.frame.pairs * width
+        at_column, at_upper, at_lower = find(_COLUMN), find(_UPPER), find(_LOWER)
+        column, high, low = cell.take(at_column), cell.take(at_upper), cell.take(at_lower)
+        row_run = np.concatenate([run.take(at_upper), run.take(at_lower)])
+        row_value = np.concatenate([upper.take(high), lower.take(low)])
+        # Which of them are below a higher pixel of the chain above, and which above one of the chain below: as many as
+        # the cells of those are marked, and in the same order.
+        lesser = np.flatnonzero(np.concatenate([~outer.take(high - width), outer.take(low)]))
+        crossing = cell.take(find(_CROSSING))
+        here, there, meet = (_meet_across if self.diagonal else _meet_beside)(crossing, over, under)
+        rows = self.frame.rows
         return _Scan(
-            cell=cell + offset,
-            kind=kind,
-            chain=chain.take(cell),
-            floor=floor.take(cell, mode="clip"),  # the last row, of zeros, has none
-            start=start + offset,
+            start=start + place * self.frame.pairs * width,
+            first=chain.take(start),
             valley=valley,
-            upper_top=self._tops(upper, start),
-            lower_top=self._tops(lower, start),
-            here=here + offset,
-            there=there + (offset + width),
-            meet=meet,
+            column_run=run.take(at_column),
+            column=(column - column // width * width - 1).astype(np.int16),
+            column_value=chain.take(column),
+            row_run=row_run,
+            row=np.concatenate([rows.take(high // width), rows.take(low // width) + np.int16(1)]),
+            row_value=row_value,
+            one=np.concatenate([row_run.take(lesser), run_at(here)]),
+            other=np.concatenate([run.take(find(_ABOVE)), run.take(find(_BELOW)), run_at(there + width)]),
+            meet=np.concatenate([row_value.take(lesser), meet]),
         )
 
-    def _tops(self, row: np.ndarray, start: np.ndarray) -> np.ndarray:
-        """Maxima of the runs."""
-        np.copyto(self.wide, row)  # numpy takes twice as long for 16 bits
-        return np.maximum.reduceat(self.wide, start)
-
-    def _mark_all(self, chain: np.ndarray, floor: np.ndarray, inner: np.ndarray, outer: np.ndarray) -> None:
-        """Mark where runs start, columns stop rising from row to row, and the lower of two chains' pixels does."""
-        width, marks = self.frame.width, self.marks
+    def _mark_all(self, chain: np.ndarray) -> None:
+        """Mark where runs start, where there are maxima along columns and rows, and where two chains meet."""
+        width, marks, inner, outer = self.frame.width, self.marks, self.inner, self.outer
         cells = len(chain)
-        rises, flags, other = self.flags
+        rises, tops = self.flags
         np.greater(chain[1:], chain[:-1], out=rises[1:])
         np.greater(rises[2:], rises[1:-1], out=marks[1 : cells - 1].view(bool))
         marks[0], marks[cells - 1] = _START, 0
-        np.greater(outer, inner[width:], out=flags[width:])
-        np.greater(inner[width:-width], outer[width:], out=other[width:-width])
-        np.logical_or(flags[width:-width], other[width:-width], out=flags[width:-width])
+        # In columns: of a chain's pixels the upper one, which is above both next to it, or the lower one.
+        np.greater(outer, inner[width:], out=rises[width:])
+        np.greater(inner[width:-width], outer[width:], out=tops[width:-width])
+        np.logical_or(rises[width:-width], tops[width:-width], out=rises[width:-width])
+        np.greater(self.steps[:, :-1], self.steps[:, 1:], out=self.peaks[:, :-1])
         if self.inverted:  # the frame's own are of no use
-            rows = flags.reshape(-1, width)
+            rows = rises.reshape(-1, width)
             rows[:: self.frame.pairs] = False
             if self.frame.odd:
                 rows[self.frame.pairs - 1 :: self.frame.pairs] = False
-        self._mark(flags[width:], _COLUMN, width)
-        rises = np.greater(floor[1:], floor[:-1], out=self.flags[0, : len(floor) - 1])
-        tops = np.greater(rises[:-1], rises[1:], out=self.flags[1, : len(rises) - 1])
-        self._mark(tops, _HERE, 1)
-        self._mark(tops, _THERE // _HERE, width + 1)
+            self.peaks[:, ::width] = False
+        self._mark(rises[width:], _COLUMN, width)
+        upper, lower = self.peaks
+        self._mark(np.greater(upper[width:], outer, out=rises[width:]), _ABOVE, 0)
+        self._mark(np.logical_and(lower[:-width], outer, out=rises[width:]), _BELOW, width)
+        self._mark(upper, _UPPER, 0)
+        self._mark(lower, _LOWER, 0)
+        self._mark(self._crossings(self.steps[1, :-width], self.steps[0, width:], outer), _CROSSING, 0)
+        if not self.diagonal:
+            self._mark(self._crossings(self.steps[0], self.steps[1], inner), _START, 1)
 
     def _mark(self, where: np.ndarray, bit: int, first: int) -> None:
         """Mark cells from the first on where the flags are set; they are multiplied by the mark themselves."""
         flags = where.view(np.uint8)
         if bit > 1:
-            np.multiply(flags, np.uint8(bit), out=flags)
+            flags *= np.uint8(bit)
         marks = self.marks[first : first + len(flags)]
-        np.bitwise_or(marks, flags, out=marks)
+        marks |= flags
 
-    def _corners(self, over: np.ndarray, under: np.ndarray, down: np.ndarray) -> np.ndarray:
-        """Squares, as their left cells, whose two higher pixels share a corner only; ``down`` is ``under > over``."""
-        climbs, other, turns = self.flags[:, : len(over) - 1]
-        np.greater(over[1:], over[:-1], out=climbs)
-        np.greater(under[1:], under[:-1], out=other)
-        np.not_equal(climbs, other, out=climbs)
+    def _crossings(self, over: np.ndarray, under: np.ndarray, down: np.ndarray) -> np.ndarray:
+        """Squares, as their left cells, whose two higher pixels share a corner only.
+
+        Args:
+            over, under: whether the squares' upper and lower pixels rise to each cell from the one before.
+            down: whether at each cell the lower pixel is the higher one.
+        """
+        unlike, turns = self.flags[:, : len(down) - 1]
+        np.not_equal(over[1:], under[1:], out=unlike)
         np.not_equal(down[1:], down[:-1], out=turns)
-        return np.logical_and(climbs, turns, out=turns)
+        return np.logical_and(unlike, turns, out=turns)
 
 
 def _nonzero(marks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where bytes are not zero, and what they are: as few are, four at a time are looked at first."""
-    words = marks.view(np.uint32)
-    some = np.flatnonzero(words != 0)
-    few = words[some].view(np.uint8)
+    some = np.flatnonzero(marks.view(np.uint32) != 0)
+    few = marks.view(np.uint32).take(some).view(np.uint8)
     at = np.flatnonzero(few != 0)
-    return (some << 2)[at >> 2] + (at & 3), few[at]
+    some -= np.arange(len(some))
+    some *= 4
+    return some.take(at >> 2) + at, few.take(at)
 
 
 def _step(upper: np.ndarray, lower: np.ndarray, cell: np.ndarray) -> np.ndarray:
@@ -424,9 +440,16 @@ def _step(upper: np.ndarray, lower: np.ndarray, cell: np.ndarray) -> np.ndarray:
 
 def _meet_across(left: np.ndarray, over: np.ndarray, under: np.ndarray) -> _Meets:
     """The higher pixels, which share a corner, of the squares with these left cells; and the lower one's value."""
-    right = over[left + 1] > over[left]
+    right = over.take(left + 1) > over.take(left)
     here, there = left + right, left + 1 - right
-    return here, there, np.minimum(over[here], under[there])
+    return here, there, np.minimum(over.take(here), under.take(there))
+
+
+def _meet_beside(left: np.ndarray, over: np.ndarray, under: np.ndarray) -> _Meets:
+    """The better pair, one above the other, of the squares with these left cells; and the lower one's value."""
+    first, second = (np.minimum(over.take(cell), under.take(cell)) for cell in (left, left + 1))
+    here = left + (second > first)
+    return here, here, np.maximum(first, second)
 
 
 def _contract(runs: _Runs) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -449,7 +472,7 @@ def _contract(runs: _Runs) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarr
         into = own.copy()
         into[one.take(up)] = other.take(up)
         into[other.take(down)] = one.take(down)
-        _follow(into, np.flatnonzero(into != own))
+        into = _follow(into)
         root = into.take(root)
         one, other, meet = _apart(into.take(one), into.take(other), meet)
 
@@ -460,45 +483,56 @@ def _apart(one: np.ndarray, other: np.ndarray, meet: np.ndarray) -> _Meets:
     return one.take(apart), other.take(apart), meet.take(apart)
 
 
-def _follow(into: np.ndarray, moved: np.ndarray) -> None:
-    """Let pointers, all but some to themselves, point to where they lead in the end (pointer jumping)."""
-    last, further = moved, into.take(moved)
-    while not np.array_equal(last, further):
-        into[moved] = last = further
-        further = into.take(further)
+def _follow(into: np.ndarray) -> np.ndarray:
+    """Where pointers, of which some point to themselves, lead in the end (pointer jumping)."""
+    while True:
+        further = into.take(into)
+        if np.array_equal(into, further):
+            return into
+        into = further
 
 
 def _extents(runs: _Runs, number: np.ndarray, count: int, depth: int) -> np.ndarray:
-    """Least ``x, y, -x, -y`` of what each maximum stands for, by falling cut, ``(depth, count + 1)``.
+    """Least ``x, y, -x, -y`` of what each maximum stands for, by falling cut, ``(count + 1, depth)``.
 
-    The four, of 16 bits each, are packed into one int64, which is faster to take. The last column stands for nothing.
+    The four, of 16 bits each, are packed into one int64, which is faster to take. The last row stands for nothing.
     """
     reach = np.full((depth + 1, count + 1, 4), _FAR, np.int16)
     flat = reach.reshape(-1)
-    run, column, level = runs.columns
-    upper, lower = runs.tops
-    for axis, part, place, top in (
-        (0, number.take(run), column, level),
-        (1, number, runs.rows, upper),
-        (1, number, runs.rows + 1, lower),
-    ):
-        at, short = ((depth - top) * (count + 1) + part) * 4, place.astype(np.int16)
-        np.minimum.at(flat[axis:], at, short)
-        np.minimum.at(flat[axis + 2 :], at, -short)
+    first = np.arange(depth, -1, -1) * (4 * (count + 1))  # of each level
+    second = 4 * number
+    for axis, (run, place, level) in enumerate((runs.columns, runs.rows)):
+        at = first.take(level) + second.take(run)
+        np.minimum.at(flat[axis:], at, place)
+        np.minimum.at(flat[axis + 2 :], at, -place)
     for higher, at_cut in pairwise(reach):  # np.minimum.accumulate takes ten times as long
         np.minimum(higher, at_cut, out=at_cut)
-    return reach[:depth].view(np.int64)[..., 0]
+    return np.ascontiguousarray(reach[:depth].view(np.int64)[..., 0].T)
 
 
 def _areas(
-    lines: np.ndarray, levels: np.ndarray, runs: _Runs, number: np.ndarray, count: int, depth: int
+    lines: np.ndarray, levels: np.ndarray, runs: _Runs, number: np.ndarray, maps: np.ndarray, depth: int
 ) -> np.ndarray:
-    """Pixels of what each maximum stands for, by falling cut, int ``(depth, count)``."""
+    """Pixels of what each maximum stands for, by falling cut, int ``(count, depth)``; 1 for the only one of a map.
+
+    Args:
+        maps: that the maxima are in, ascending ``(count,)``.
+    """
     lines = lines.reshape(2, -1)
-    key = np.repeat(number * 256, np.diff(runs.start, append=lines.shape[1])) + (lines >> _SHIFT)
-    pixels = np.bincount(key.reshape(-1), minlength=(count + 1) * 256).reshape(-1, 256)[:count]
+    pixels = np.zeros((len(maps), 256), np.int64)
+    pixels[:, -1] = 1
+    edges = np.arange(runs.map[-1] + 2)
+    first, start = np.searchsorted(runs.map, edges), np.append(runs.start, lines.shape[1])
+    for (begin, end), (low, high) in zip(pairwise(first), pairwise(np.searchsorted(maps, edges)), strict=True):
+        count = high - low
+        if count > 1:
+            # Runs that are above no cut stand for nothing.
+            own = np.where(runs.level[begin:end] > 0, number[begin:end] - low, count)
+            grey = lines[:, start[begin] : start[end]] >> _SHIFT
+            key = np.repeat(256 * own, np.diff(start[begin : end + 1])) + grey
+            pixels[low:high] = np.bincount(key.reshape(-1), minlength=256 * (count + 1)).reshape(-1, 256)[:count]
     least = np.searchsorted(levels, np.arange(depth)[::-1], "right")  # grey value above each cut
-    return np.cumsum(pixels[:, ::-1], axis=1).T[255 - least]
+    return np.cumsum(pixels[:, ::-1], axis=1)[:, 255 - least]
 
 
 def _merge(
@@ -511,9 +545,9 @@ def _merge(
     Returns:
         The level at which each is no part of its own any more.
     """
-    depth, count = extents.shape
+    count, depth = extents.shape
     own, death = np.arange(count), np.zeros(count, np.int64)
-    one, other, meet = _apart(one, other, meet)
+    one, other, meet = _apart(one, other, meet.astype(np.int64))
     while len(one):
         best = np.zeros(count, np.int64)
         np.maximum.at(best, one, meet * count + other)
@@ -521,20 +555,19 @@ def _merge(
         level, into = np.divmod(best, count)
         lose = np.flatnonzero(into > own)
         death[lose] = level[lose]
-        into = np.maximum(into, own)
-        _follow(into, lose)
+        into = _follow(np.maximum(into, own))
         lose = lose[np.argsort(into[lose], kind="stable")]
         keep = into[lose]
-        joint = np.arange(depth)[:, None] >= depth - death[lose]
-        reach = np.where(joint, extents.take(lose, axis=1), _FAR_PACKED)
-        pixels = None if areas is None else np.where(joint, areas[:, lose], 0)
+        joint = np.arange(depth) >= depth - death[lose, None]
+        reach = np.where(joint, extents.take(lose, axis=0), _FAR_PACKED)
+        pixels = None if areas is None else np.where(joint, areas[lose], 0)
         first = np.flatnonzero(np.append(True, keep[1:] != keep[:-1]))
         end = np.append(first[1:], len(keep))
         while len(first):  # those that are joined to the same one come one after another
-            both = [some.view(np.int16) for some in (extents.take(keep[first], axis=1), reach.take(first, axis=1))]
-            extents[:, keep[first]] = np.minimum(*both).view(np.int64)
+            both = [some.view(np.int16) for some in (extents.take(keep[first], axis=0), reach.take(first, axis=0))]
+            extents[keep[first]] = np.minimum(*both).view(np.int64)
             if areas is not None and pixels is not None:
-                areas[:, keep[first]] += pixels[:, first]
+                areas[keep[first]] += pixels[first]
             more = first + 1 < end
             first, end = first[more] + 1, end[more]
         one, other, meet = _apart(into[one], into[other], meet)
@@ -542,17 +575,17 @@ def _merge(
 
 
 def _is_largest(areas: np.ndarray, maps: np.ndarray) -> np.ndarray:
-    """Whether a part is the largest of its map at a cut, the first of equal ones, bool ``(depth, parts)``.
+    """Whether a part is the largest of its map at a cut, the first of equal ones, bool ``(parts, depth)``.
 
     Args:
-        areas: of the parts, 0 where there is none, ``(depth, parts)``.
+        areas: of the parts, 0 where there is none, ``(parts, depth)``.
         maps: that the parts are in, ascending ``(parts,)``.
     """
     # Unequal within a map: of equal areas the first part's is the greater.
-    ranked = areas * (len(maps) + 1) + np.arange(len(maps), 0, -1)
+    ranked = areas * (len(maps) + 1) + np.arange(len(maps), 0, -1)[:, None]
     begin = np.flatnonzero(np.diff(maps, prepend=-1))
-    best = np.maximum.reduceat(ranked, begin, axis=1) if len(maps) else ranked
-    return ranked == np.repeat(best, np.diff(begin, append=len(maps)), axis=1)
+    best = np.maximum.reduceat(ranked, begin) if len(maps) else ranked
+    return ranked == np.repeat(best, np.diff(begin, append=len(maps)), axis=0)
 
 
 def _around_holes(rest: np.ndarray, cuts: int) -> np.ndarray:

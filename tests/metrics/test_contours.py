@@ -83,6 +83,26 @@ def test_the_largest_part_has_the_most_pixels(maps, cuts):
             assert set(boxes) <= {box for box, size in sizes if size == most}
 
 
+@pytest.mark.parametrize("shape", [(3, 3), (2, 5)])
+@pytest.mark.parametrize("diagonal", [True, False])
+@pytest.mark.parametrize("with_holes", [True, False])
+def test_every_small_map_of_three_values(shape, diagonal, with_holes):
+    cells = shape[0] * shape[1]
+    maps = (np.arange(3**cells)[:, None] // 3 ** np.arange(cells) % 3).astype(np.float32)
+    maps = maps[(maps.min(1) == 0) & (maps.max(1) == 2)].reshape(-1, *shape)
+    of_masks = {}
+    for bits in range(2**cells):
+        mask = (bits >> np.arange(cells) & 1).astype(bool).reshape(shape)
+        boxes = [box for box, _ in parts(mask, diagonal)] + (holes(mask, diagonal) if with_holes else [])
+        of_masks[mask.tobytes()] = sorted(boxes)
+    expected = {
+        (index, cut): of_masks[(array > value).tobytes()]
+        for index, array in enumerate(maps)
+        for cut, value in ((0, 0), (1, 1))
+    }
+    assert swept(maps, [0, 127], diagonal=diagonal, holes=with_holes) == expected
+
+
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int64])
 def test_smooth_maps_of_any_type(dtype):
     rng = np.random.default_rng(0)
