@@ -333,7 +333,7 @@ class _Scanner:
         np.greater(lower, upper, out=self.inner)
         outer = np.greater(under, over, out=self.outer)
         np.greater(lines[:, 1:], lines[:, :-1], out=self.steps[:, 1:])
-        self._mark_all(chain)
+        self._mark_all()
         cell, kind = _nonzero(self.marks)
         run = np.cumsum(kind & _START, dtype=np.int32)
         run += np.int32(runs - 1)
@@ -345,7 +345,8 @@ class _Scanner:
             return np.searchsorted(start, cells, "right") + (runs - 1)
 
         start = cell.take(find(_START))
-        valley = chain.take(start) if self.diagonal else _step(upper, lower, start)
+        first = chain.take(start)
+        valley = first.copy() if self.diagonal else _step(upper, lower, start)
         valley[0] = 0
         at_column, at_upper, at_lower = find(_COLUMN), find(_UPPER), find(_LOWER)
         column, high, low = cell.take(at_column), cell.take(at_upper), cell.take(at_lower)
@@ -359,7 +360,7 @@ class _Scanner:
         rows = self.frame.rows
         return _Scan(
             start=start + place * self.frame.pairs * width,
-            first=chain.take(start),
+            first=first,
             valley=valley,
             column_run=run.take(at_column),
             column=(column - column // width * width - 1).astype(np.int16),
@@ -372,29 +373,29 @@ class _Scanner:
             meet=np.concatenate([row_value.take(lesser), meet]),
         )
 
-    def _mark_all(self, chain: np.ndarray) -> None:
+    def _mark_all(self) -> None:
         """Mark where runs start, where there are maxima along columns and rows, and where two chains meet."""
         width, marks, inner, outer = self.frame.width, self.marks, self.inner, self.outer
-        cells = len(chain)
-        rises, tops = self.flags
-        np.greater(chain[1:], chain[:-1], out=rises[1:])
-        np.greater(rises[2:], rises[1:-1], out=marks[1 : cells - 1].view(bool))
+        cells = len(self.chain)
+        flags, other = self.flags
+        rises = np.greater(self.chain[1:], self.chain[:-1], out=flags[1:])
+        np.greater(rises[1:], rises[:-1], out=marks[1 : cells - 1].view(bool))
         marks[0], marks[cells - 1] = _START, 0
         # In columns: of a chain's pixels the upper one, which is above both next to it, or the lower one.
-        np.greater(outer, inner[width:], out=rises[width:])
-        np.greater(inner[width:-width], outer[width:], out=tops[width:-width])
-        np.logical_or(rises[width:-width], tops[width:-width], out=rises[width:-width])
+        np.greater(outer, inner[width:], out=flags[width:])
+        np.greater(inner[width:-width], outer[width:], out=other[width:-width])
+        np.logical_or(flags[width:-width], other[width:-width], out=flags[width:-width])
         np.greater(self.steps[:, :-1], self.steps[:, 1:], out=self.peaks[:, :-1])
         if self.inverted:  # the frame's own are of no use
-            rows = rises.reshape(-1, width)
+            rows = flags.reshape(-1, width)
             rows[:: self.frame.pairs] = False
             if self.frame.odd:
                 rows[self.frame.pairs - 1 :: self.frame.pairs] = False
             self.peaks[:, ::width] = False
-        self._mark(rises[width:], _COLUMN, width)
+        self._mark(flags[width:], _COLUMN, width)
         upper, lower = self.peaks
-        self._mark(np.greater(upper[width:], outer, out=rises[width:]), _ABOVE, 0)
-        self._mark(np.logical_and(lower[:-width], outer, out=rises[width:]), _BELOW, width)
+        self._mark(np.greater(upper[width:], outer, out=flags[width:]), _ABOVE, 0)
+        self._mark(np.logical_and(lower[:-width], outer, out=flags[width:]), _BELOW, width)
         self._mark(upper, _UPPER, 0)
         self._mark(lower, _LOWER, 0)
         self._mark(self._crossings(self.steps[1, :-width], self.steps[0, width:], outer), _CROSSING, 0)

@@ -95,11 +95,7 @@ def test_every_small_map_of_three_values(shape, diagonal, with_holes):
         mask = (bits >> np.arange(cells) & 1).astype(bool).reshape(shape)
         boxes = [box for box, _ in parts(mask, diagonal)] + (holes(mask, diagonal) if with_holes else [])
         of_masks[mask.tobytes()] = sorted(boxes)
-    expected = {
-        (index, cut): of_masks[(array > value).tobytes()]
-        for index, array in enumerate(maps)
-        for cut, value in ((0, 0), (1, 1))
-    }
+    expected = {(index, cut): of_masks[(array > cut).tobytes()] for index, array in enumerate(maps) for cut in range(2)}
     assert swept(maps, [0, 127], diagonal=diagonal, holes=with_holes) == expected
 
 
