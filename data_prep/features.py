@@ -204,22 +204,34 @@ def _parser() -> CommandParser:
     parser = CommandParser("features", "Convert ready-made features to a canonical feature folder.")
     parser.prog = "python -m data_prep.features"
     add = parser.add_argument
-    add("layout", choices=tuple(LAYOUTS), help="how the features lie: see the module's text")
+    add("layout", choices=tuple(LAYOUTS), help="streams: {train,test}/{rgb,flow}/VIDEO.npy, as of BaS-Net "
+        "and CoLA; joint: W-TALC's one object array; flat: VIDEO.npy, as ActionFormer's; pairs: VIDEO_rgb.npy and "
+        "VIDEO_flow.npy, as of video_features; pickles: .pkl files, as TSP's and SlowFast's")  # fmt: skip
     add("input", help="folder or file")
-    add("-o", "--output", required=True, help="feature folder to write")
+    add("-o", "--output", required=True, metavar="FOLDER", help="feature folder to write")
     add("--extractor", default="i3d", help="name of what made the features")
-    add("--fps", type=float | None, default=None, help="frames per second that it was fed")
-    add("--window", type=int | None, default=None, help="frames that a feature sees")
-    add("--stride", type=int | None, default=None, help="frames from one feature to the next")
+    add("--fps", type=float | None, default=None, help="frames per second that it was fed [the layout's]")
+    add("--window", type=int | None, default=None, help="frames that a feature sees [the layout's]")
+    add("--stride", type=int | None, default=None, help="frames from one feature to the next [the layout's]")
     add("--offset", type=int, default=0, help="first frame that feature 0 sees")
     add(
         "--streams", nargs="+", choices=STREAMS, default=list(STREAMS), help="which to take, side by side in this order"
     )
-    add("--names", type=str | None, default=None, help="joint: videoname.npy, by default beside the input")
+    add("--names", type=str | None, default=None, metavar="FILE", help="joint: videoname.npy [beside the input]")
     add("--dtype", choices=("float16", "float32"), default="float16", help="of the written arrays")
-    add("--annotations", type=str | None, default=None, help="canonical annotations with durations, to check against")
     add(
-        "--meta", type=str | None, default=None, help="CSV with the columns video, duration_s and perhaps fps, likewise"
+        "--annotations",
+        type=str | None,
+        default=None,
+        metavar="FILE",
+        help="canonical annotations with durations, to check against",
+    )
+    add(
+        "--meta",
+        type=str | None,
+        default=None,
+        metavar="FILE",
+        help="CSV with video, duration_s and perhaps fps, to check against",
     )
     return parser
 

@@ -40,10 +40,12 @@ class RayVideoBatch(VideoBatch):
     def _progress(self, files: dict[str, Path]) -> Iterable[File]:
         options = self.options
         weights = options.weights and options.weights.absolute()  # workers have current folders of their own
-        make = partial(_Finder, self._model, options.decoder, split_engine(options.engine)[1], options.device,
-                       weights, self.choice, options.start, options.end)  # fmt: skip
+        make = partial(_Finder, self._model, options.decoder, split_engine(options.engine)[1], weights,
+                       self.choice, options.start, options.end)  # fmt: skip
         todo = [(file_id, path.absolute()) for file_id, path in files.items()]
-        for (file_id, _), self._outcome in run_on_ray(make, todo, options.ray_address, device=options.device):
+        for (file_id, _), self._outcome in run_on_ray(
+            make, todo, options.ray_address, device=options.device, engine=options.engine
+        ):
             yield file_id, files[file_id]
 
     def _localize(self, file_id: str, path: Path, position: str) -> tuple[Detections, list[Path]]:
@@ -62,11 +64,11 @@ class _Finder:
         model: Model,
         decoder: str,
         engine: str,
-        device: str,
         weights: Path | None,
         choice: Choice,
         start: float | None,
         end: float | None,
+        device: str,
     ) -> None:
         self._localizer = Localizer(model, decoder, engine, device, weights)
         self._choice, self._start, self._end = choice, start, end

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import sys
 import warnings
-from argparse import SUPPRESS
+from argparse import SUPPRESS, _ArgumentGroup, _HelpAction
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +17,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 import hasvideo
 from hasvideo.errors import HasvideoError, UsageError
+from hasvideo.help import HelpFormatter, list_settings
 
 COMMANDS = {
     "localize": "find when actions happen in videos, or where objects or segments are in images",
@@ -34,14 +36,64 @@ class CommandParser(ArgumentParser):
     """A jsonargparse parser whose usage errors are one line on stderr and exit code 2.
 
     Every option may also come from a YAML file given by ``--config``; what the command line says later wins.
+
+    Args:
+        command: name of the command.
+        description: a line on what it does.
+        examples: command lines to show at the end of the help.
+        kwargs: see :class:`jsonargparse.ArgumentParser`.
     """
 
-    def __init__(self, command: str, description: str, **kwargs: Any) -> None:
-        super().__init__(prog=f"hasvideo {command}", description=description, allow_abbrev=False, **kwargs)
-        self.add_argument("--config", action="config", help="YAML file with options, named as on the command line; "
-            "also one that comes with hasvideo, such as configs/thumos14/full.yaml")  # fmt: skip
+    def __init__(self, command: str, description: str, examples: Sequence[str] = (), **kwargs: Any) -> None:
+        epilog = "\n".join(["examples:", *(f"  {line}" for line in examples)]) if examples else None
+        options: dict[str, Any] = {
+            "prog": f"hasvideo {command}",
+            "formatter_class": HelpFormatter,
+            "epilog": epilog,
+        } | kwargs
+        super().__init__(description=description, allow_abbrev=False, **options)
+        self._settings: list[Any] = []
+        self._all_settings = False
+        self._positionals.title = "arguments"
+        self.add_argument("--config", action="config", metavar="FILE",
+            help="YAML file with options, yours or hasvideo's, such as configs/thumos14/full.yaml")  # fmt: skip
         self.add_argument("--extends", help=SUPPRESS)  # in a YAML file: another one beside it, read first
         self.add_argument("--version", action="version", version=f"hasvideo {hasvideo.__version__}")
+        texts = {"help": "show this help and stop", "version": "show the version and stop"}
+        for action in self._actions:
+            action.help = texts.get(action.dest, action.help)
+            if "--print_config" in action.option_strings:
+                action.help, action.metavar = "print all options as YAML for --config, and stop", ""
+        self._general = self.add_argument_group("general")
+        self._general._group_actions, self._optionals._group_actions = self._optionals._group_actions, []
+
+    def add_settings_group(self, title: str) -> Any:
+        """Add a group of options that ``--help`` only names; ``--help-all`` explains them.
+
+        Args:
+            title: what they are settings of.
+        """
+        if not self._settings:
+            self._general.add_argument("--help-all", action=_HelpAllAction, help="show the settings too")
+            self._general._group_actions.insert(1, self._general._group_actions.pop())
+        self._settings.append(self.add_argument_group(title))
+        return self._settings[-1]
+
+    def format_help(self, *args: Any) -> str:
+        """The text of ``--help``: the general options last, and of settings their names, or with ``--help-all`` all."""
+        groups = self._action_groups
+        shown: list[Any] = [
+            g for g in groups if g is not self._general and (self._all_settings or g not in self._settings)
+        ]
+        if self._settings and not self._all_settings:
+            names = {g.title: [a.option_strings[0] for a in g._group_actions] for g in self._settings}
+            title = "settings (--help-all explains them, with their defaults)"
+            shown.append(_ArgumentGroup(self, title, list_settings(names)))
+        self._action_groups = [*shown, self._general]
+        try:
+            return super().format_help(*args)
+        finally:
+            self._action_groups = groups
 
     def parse_args(self, args: Sequence[str] | None = None, *more: Any, **kwargs: Any) -> Namespace:  # type: ignore[override]
         """Parse, with every ``--config`` file preceded by those that it extends.
@@ -49,13 +101,40 @@ class CommandParser(ArgumentParser):
         Raises:
             UsageError: a file is missing; one that is extended is, too, or is not YAML, or extends itself.
         """
-        return super().parse_args(_with_bases(sys.argv[1:] if args is None else args), *more, **kwargs)
+        options = super().parse_args(_with_bases(sys.argv[1:] if args is None else args), *more, **kwargs)
+        logging.getLogger("hasvideo").setLevel(logging.WARNING if options.get("quiet") else logging.INFO)
+        return options
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print ``message`` folded to one line and exit with 2."""
         line = " ".join(str(message).split())
         self.exit(2, f"{self.prog}: error: {line} (see {self.prog} --help)\n")
         raise AssertionError("exit() does not return")
+
+
+DEVICE_HELP = "auto (a GPU that works, else the CPU), cpu, cuda, cuda:1 or mps"
+QUIET_HELP = "print no progress, and not which device computes"
+
+
+def add_machine_options(parser: CommandParser) -> None:
+    """Add the options that say how videos are read and features made: ``--device`` and the like."""
+    add = parser.add_argument_group("machine").add_argument
+    add("--device", default="auto", help=DEVICE_HELP)
+    add("--engine", default="auto",
+        help="auto (openvino on a CPU where it is installed, else torch), torch or openvino; ray, ray+torch or "
+        "ray+openvino: on a Ray cluster")  # fmt: skip
+    add("--ray-address", type=str | None, default=None, metavar="ADDRESS",
+        help="with ray: HOST:PORT of the cluster, or local: this machine alone [the cluster it is in]")  # fmt: skip
+    add("--decoder", default="decord", help="decord, torchcodec or pyav")
+
+
+class _HelpAllAction(_HelpAction):
+    """Show the help with all settings, and exit."""
+
+    def __call__(self, parser: Any, *_: Any) -> None:
+        parser._all_settings = True
+        parser.print_help()
+        parser.exit()
 
 
 def find_config(name: str | Path) -> Path:
@@ -117,6 +196,9 @@ def _bases(path: Path, below: tuple[Path, ...] = ()) -> list[Path]:
 def run(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] | None = None) -> NoReturn:
     """Run a command's ``main(argv)`` and exit: 0 done, 1 failed work, 2 wrong usage, 130 interrupted."""
     warnings.formatwarning = _one_line_warning
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("hasvideo: %(message)s"))
+    logging.getLogger("hasvideo").handlers = [handler]
     try:
         sys.exit(main(argv) or 0)
     except UsageError as error:
@@ -152,4 +234,15 @@ class CallableModule(ModuleType):
         return getattr(self, self.__name__.rpartition(".")[2])(*args, **kwargs)
 
 
-__all__ = ["COMMANDS", "CallableModule", "CommandParser", "Namespace", "fail", "find_config", "run"]
+__all__ = [
+    "COMMANDS",
+    "DEVICE_HELP",
+    "QUIET_HELP",
+    "CallableModule",
+    "CommandParser",
+    "Namespace",
+    "add_machine_options",
+    "fail",
+    "find_config",
+    "run",
+]

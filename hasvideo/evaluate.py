@@ -72,28 +72,41 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> CommandParser:
-    parser = CommandParser("evaluate", "Score detections against ground truth: mean average precision at tIoU.")
+    parser = CommandParser(
+        "evaluate",
+        "Score detections against ground truth: mean average precision at tIoU.",
+        examples=[
+            "hasvideo evaluate detections.json --ground-truth annotations.json",
+            "hasvideo evaluate detections.json --ground-truth annotations.json -f png -o report.png",
+        ],
+    )
     add = parser.add_argument
     add("detections", help="ActivityNet submission JSON, such as localize -f json writes")
-    add("--ground-truth", required=True, help="ActivityNet database JSON; data_prep converts other annotations")
+    add(
+        "--ground-truth",
+        required=True,
+        metavar="FILE",
+        help="ActivityNet database JSON; data_prep converts other annotations",
+    )
     add(
         "--protocol",
         choices=PROTOCOLS,
         default="activitynet",
         help="which evaluator to be equal to; see docs/formats.md",
     )
-    add("--tiou", type=float, nargs="+", help="thresholds; by default 0.1 0.2 ... 0.9")
-    add("--subset", help="which videos; by default the only subset that has instances, else test")
-    add("--classes", default="", help="which classes, separated by commas; by default those of the protocol")
+    add("--tiou", type=float, nargs="+", help="thresholds [0.1 0.2 ... 0.9]")
+    add("--subset", help="which videos [the only subset that has instances, else test]")
+    add("--classes", default="", metavar="NAMES", help="which classes, separated by commas [those of the protocol]")
     add("--class-agnostic", action="store_true", help="treat all classes as one")
     add("--ignore-unknown", action="store_true", help="drop detections in videos that the subset lacks")
     add("--by", choices=("class", "video"), default="class", help="what the rows of table and csv are")
     add("-f", "--format", choices=FORMATS, default="table", help="table and csv show AP, json everything, png pictures")
-    add("-o", "--output", help="file to write; by default standard output, and for png DETECTIONS.evaluation.png")
+    add("-o", "--output", metavar="FILE", help="file to write [standard output; for png DETECTIONS.evaluation.png]")
     add(
         "--videos",
         default="",
-        help="which videos png shows as bars, separated by commas; by default three typical ones",
+        metavar="NAMES",
+        help="videos that png shows as bars, separated by commas [three typical ones]",
     )
     add("--theme", choices=get_args(ThemeName), default="light", help="colours of png")
     return parser

@@ -179,20 +179,42 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> CommandParser:
-    parser = CommandParser("evaluate_images", "Score boxes or CAMs of images: accuracies, MaxBoxAcc, failures.")
+    parser = CommandParser(
+        "evaluate_images",
+        "Score boxes or CAMs of images: accuracies, MaxBoxAcc, failures.",
+        examples=[
+            "hasvideo evaluate_images boxes.json --ground-truth ILSVRC2012",
+            "hasvideo evaluate_images cams/ --ground-truth ILSVRC2012 --json scores.json",
+        ],
+    )
     add, rule = parser.add_argument, BoxRule()
     add("predictions", help="boxes: JSON as localize writes it, COCO results, CSV; or a folder of CAMs <id>.npy")
-    add("--ground-truth", required=True, help="folder in the ILSVRC layout, or a metadata folder of wsolevaluation")
-    add("--threshold", type=float, default=rule.threshold, help="of CAMs: fraction of the range a box is put around")
-    add("--threshold-mode", choices=get_args(ThresholdMode), default=rule.mode, help="range: 0 to max, or min to max")
+    add(
+        "--ground-truth",
+        required=True,
+        metavar="FOLDER",
+        help="folder in the ILSVRC layout, or a metadata folder of wsolevaluation",
+    )
+    add(
+        "--threshold",
+        type=float,
+        default=rule.threshold,
+        help="of CAMs: fraction of the range that a box is put around [the paper's for AlexNet]",
+    )
+    add(
+        "--threshold-mode",
+        choices=get_args(ThresholdMode),
+        default=rule.mode,
+        help="the range: 0 to the maximum, or minimum to maximum",
+    )
     add("--iou", type=float, default=IOU, help="overlap from which a box is a hit")
     add(
         "--convention",
         choices=get_args(Convention),
         default="continuous",
-        help="what the corners are: continuous, or inclusive indices of pixels (widths are xmax - xmin + 1)",
+        help="how corners count: widths are xmax - xmin, or with inclusive pixels xmax - xmin + 1",
     )
-    add("--json", help="file to write everything to, with the outcome of every image")
+    add("--json", metavar="FILE", help="file to write everything to, with the outcome of every image")
     return parser
 
 

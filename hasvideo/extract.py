@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hasvideo.commands import CallableModule, CommandParser, run
+from hasvideo.commands import QUIET_HELP, CallableModule, CommandParser, add_machine_options, run
 from hasvideo.errors import UsageError
 from hasvideo.inputs import find_videos
 from hasvideo.video.filling import Filled, fill
@@ -96,24 +96,33 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> CommandParser:
-    parser = CommandParser("extract", "Make features of many videos, once, by any number of processes.")
+    parser = CommandParser("extract", "Make features of many videos, once, by any number of processes.", examples=[
+        "hasvideo extract videos/ --recursive -o features",
+        "hasvideo extract videos/ -o features --extractor torchvision/r3d_18 --workers 4",
+        "hasvideo extract videos/ -o features --shard 3/16",
+    ])  # fmt: skip
     add = parser.add_argument
     add("videos", nargs="*", help="files, folders of videos, patterns")
-    add("-o", "--output", type=Path, default=Path("features"), help="feature folder to make or to fill (features)")
+    add(
+        "-o",
+        "--output",
+        type=Path,
+        default=Path("features"),
+        metavar="FOLDER",
+        help="feature folder to make or to fill",
+    )
     add("--extractor", default="i3d", help="i3d, torchvision/NAME, pytorchvideo/NAME, efficientnet_lite0, c3d, "
         "c3d/fc7, an installed package's, or package.module:Class")  # fmt: skip
-    add("--weights", type=Path | None, default=None, help="file of the extractor's weights, instead of its own")
+    add("--weights", type=Path | None, default=None, metavar="FILE",
+        help="weights of the extractor, instead of its own")  # fmt: skip
     add("--dtype", default="float16", help="float16 or float32")
     add("--recursive", action="store_true", help="look into the folders of folders")
-    add("--shard", default="1/1", help="K/N: only the K-th of N parts of the videos, K from 1 on")
+    add("--shard", default="1/1", metavar="K/N", help="only the K-th of N parts of the videos, K from 1 on")
     add("--workers", type=int | None, default=None,
-        help="processes, each with a network of its own (default: one; by Ray one a machine, or GPU)")  # fmt: skip
+        help="processes, each with a network of its own [1; by Ray one a machine, or one a GPU]")  # fmt: skip
     add("--verify", action="store_true", help="make features anew whose hash is not the manifest's")
-    add("--decoder", default="decord", help="decord, torchcodec or pyav")
-    add("--engine", default="auto", help="auto, torch or openvino; ray, ray+torch or ray+openvino: by a Ray cluster")
-    add("--ray-address", type=str | None, default=None, help="auto (default), HOST:PORT, or local: this machine alone")
-    add("--device", default="cpu", help="cpu, cuda, cuda:1, mps ...")
-    add("--quiet", action="store_true", help="no progress on standard error")
+    add("--quiet", action="store_true", help=QUIET_HELP)
+    add_machine_options(parser)
     return parser
 
 

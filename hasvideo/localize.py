@@ -6,16 +6,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from hasvideo.choice import NMS_TIOU, TOP_K, Choice, check_options
-from hasvideo.commands import CallableModule, CommandParser, run
+from hasvideo.commands import QUIET_HELP, CallableModule, CommandParser, add_machine_options, run
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.image.localizer import ImageLocalizer
 from hasvideo.inputs import IMAGE, SEGMENTS, VIDEO, Medium, wrong_medium
 from hasvideo.output.palette import ThemeName
+from hasvideo.recipe import SECONDS
 from hasvideo.segmentation.segmenter import Segmenter
 from hasvideo.types import Detections, ImageDetections, Segmentation, ThresholdMode
 from hasvideo.video.live import as_source
@@ -46,7 +47,7 @@ def localize(
     end: float | None = None,
     decoder: str = "decord",
     engine: str = "auto",
-    device: str = "cpu",
+    device: str = "auto",
     weights: str | Path | None = None,
 ) -> Detections | ImageDetections | Segmentation:
     """Localize actions in one video, or objects or segments in one image; the model decides which.
@@ -77,7 +78,8 @@ def localize(
         start, end: part of the video to look at, seconds.
         decoder: of videos: ``decord``, ``torchcodec`` or ``pyav``.
         engine: of videos: ``auto``, ``torch`` or ``openvino``.
-        device: ``cpu`` or a torch device such as ``cuda``.
+        device: ``auto`` (a GPU that works, else the CPU), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; with
+            ``engine="openvino"`` the CPU.
         weights: of videos: file of the extractor's weights, where the model was trained on features by such a file.
 
     Returns:
@@ -180,65 +182,76 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> CommandParser:
-    parser = CommandParser("localize", "Find when actions happen in videos, and where objects are in images.")
-    add = parser.add_argument
-    add(
-        "inputs",
-        nargs="*",
-        help="videos or images, folders of them, patterns; - for a video on standard input, a named pipe, or a URL "
-        "(rtsp:// http:// ...); put -- before a name with a leading dash",
+    parser = CommandParser(
+        "localize",
+        "Find when actions happen in videos, or where objects or segments are in images.",
+        examples=[
+            "hasvideo localize video.mp4",
+            "hasvideo localize videos/ --recursive -f csv html -o results",
+            "hasvideo localize images/ --model objects.ckpt -f png -o pictures",
+        ],
     )
-    add("-f", "--format", nargs="+", default=[],
-        help="files: json csv srt vtt ass eaf labelstudio png svg pdf html (of images: json csv coco png svg pdf; "
-        "of segments: json mask png svg pdf), or all")  # fmt: skip
-    add("-o", "--output", type=Path | None, default=None, help="folder of those files (default: the current one)")
-    add("--theme", choices=get_args(ThemeName), default="light", help="colours of png, svg and pdf")
-    add("--results", type=Path | None, default=None,
-        help="also write all that is found to this JSON file (of images: x.coco.json is COCO's)")  # fmt: skip
-    add("--model", default="kinetics400", help="kinetics400, or a checkpoint made by hasvideo train (for videos), "
-        "hasvideo train_imagenet or hasvideo train_segmentation (for images)")  # fmt: skip
-    add("--classes", type=str | list[str] | None, default=None, help='localize these classes only: "pull ups,lunge"')
-    add("--list-classes", action="store_true", help="print the model's classes and stop")
-    add("--top-k", type=int, default=TOP_K, help="localize at most so many classes a file, the most probable ones")
-    add("--min-class-score", type=float, help="... and only from this probability (default: the model's; of images "
-        "0.1, and the most probable class always)")  # fmt: skip
-    add("--threshold", type=float,
-        help="fraction of the CAM's maximum that an interval, or box, exceeds (default: the model's)")  # fmt: skip
-    add("--threshold-mode", choices=get_args(ThresholdMode), help="fraction of the maximum, or of the range")
-    add("--device", default="cpu", help="cpu, cuda, cuda:1, mps ...")
-    add("--recursive", action="store_true", help="look into the folders of folders")
-    add("--skip-existing", action="store_true", help="skip files whose output files are all there")
-    add("--quiet", action="store_true", help="no progress on standard error")
-    _add_video_options(parser)
-    add("--every-box", action="store_true", help="images: a box around every part of a CAM, not only the largest")
-    add("--ground-truth", type=Path | None, default=None,
-        help="images: draw known boxes too: an ILSVRC folder, one of XML files, or LOC_val_solution.csv")  # fmt: skip
+    parser.add_argument("inputs", nargs="*",
+        help="videos or images, folders of them, patterns; of streams: - for standard "
+        "input, a named pipe, or a URL (rtsp://, http://, ...); -- goes before names with a leading dash")  # fmt: skip
+    _add_what_to_find(parser.add_argument_group("what to find").add_argument)
+    _add_output(parser.add_argument_group("output").add_argument)
+    _add_for_videos(parser.add_argument_group("videos").add_argument)
+    add = parser.add_argument_group("images").add_argument
+    add("--every-box", action="store_true", help="a box around every part of a CAM [around the largest part]")
+    add("--ground-truth", type=Path | None, default=None, metavar="PATH",
+        help="known boxes to draw: an ILSVRC folder, one of XML files, or LOC_val_solution.csv")  # fmt: skip
+    add = parser.add_argument_group("streams").add_argument
+    add("--follow", action="store_true",
+        help="print every interval of one video or stream as soon as it is over, as a line of JSON")  # fmt: skip
+    add("--look-back", type=float, metavar=SECONDS,
+        help="with --follow: how much of the past chooses classes and scales their maps [30]")  # fmt: skip
+    add_machine_options(parser)
     return parser
 
 
-def _add_video_options(parser: CommandParser) -> None:
-    add = parser.add_argument
-    add("--merge-gap", type=float, help="videos: join intervals of a class no further apart, seconds")
-    add("--min-duration", type=float, help="videos: drop shorter intervals, seconds")
+def _add_what_to_find(add: Callable[..., Any]) -> None:
+    add("--model", default="kinetics400", help="kinetics400, 400 actions; or a checkpoint made by hasvideo train, "
+        "train_imagenet or train_segmentation")  # fmt: skip
+    add("--classes", type=str | list[str] | None, default=None, metavar="NAMES",
+        help='these classes and no others, as "pull ups,lunge" [the most probable ones]')  # fmt: skip
+    add("--list-classes", action="store_true", help="print the model's classes and stop")
+    add("--top-k", type=int, default=TOP_K, help="at most so many classes a file, the most probable ones")
+    add("--min-class-score", type=float, help="probability, 0 to 1, from which a class is looked for [the model's; of "
+        "images 0.1, and the most probable class always]")  # fmt: skip
+    add("--threshold", type=float,
+        help="fraction, 0 to 1, of a CAM's maximum from which a moment or pixel is in [the model's]")  # fmt: skip
+    add("--threshold-mode", choices=get_args(ThresholdMode),
+        help="fraction of the maximum, or of the range from minimum to maximum [the model's]")  # fmt: skip
+    add("--recursive", action="store_true", help="look into the folders of folders")
+
+
+def _add_output(add: Callable[..., Any]) -> None:
+    add("-f", "--format", nargs="+", default=[],
+        help="files to write: json csv srt vtt ass eaf labelstudio png svg pdf html (of images: json csv coco png svg "
+        "pdf; of segments: json mask png svg pdf), or all")  # fmt: skip
+    add("-o", "--output", type=Path | None, default=None, metavar="FOLDER",
+        help="folder of those files [the current one]")  # fmt: skip
+    add("--results", type=Path | None, default=None, metavar="FILE",
+        help="also write all that is found to this JSON file (of images: x.coco.json is COCO's)")  # fmt: skip
+    add("--theme", choices=get_args(ThemeName), default="light", help="colours of png, svg and pdf")
+    add("--skip-existing", action="store_true", help="skip inputs whose output files are all there")
+    add("--quiet", action="store_true", help=QUIET_HELP)
+
+
+def _add_for_videos(add: Callable[..., Any]) -> None:
+    add("--start", type=float, metavar=SECONDS, help="look from here on [the video's start]")
+    add("--end", type=float, metavar=SECONDS, help="look up to here [the video's end]")
+    add("--merge-gap", type=float, metavar=SECONDS,
+        help="join intervals of a class that are no further apart [the model's]")  # fmt: skip
+    add("--min-duration", type=float, metavar=SECONDS, help="drop shorter intervals [the model's]")
     add("--nms-tiou", type=float, default=NMS_TIOU,
-        help="videos: drop intervals overlapping a better one of their class by more")  # fmt: skip
-    add("--start", type=float, help="videos: look from here on, seconds")
-    add("--end", type=float, help="videos: look up to here, seconds")
-    add("--decoder", default="decord", help="videos: decord, torchcodec or pyav")
-    add("--engine", default="auto",
-        help="videos: auto, torch or openvino (auto: openvino on the CPU where it is installed); ray, ray+torch or "
-        "ray+openvino: by a Ray cluster")  # fmt: skip
-    add("--ray-address", type=str | None, default=None,
-        help="videos: auto (default), HOST:PORT, or local: this machine alone")  # fmt: skip
-    add("--weights", type=Path | None, default=None,
-        help="videos: file of the extractor's weights, if the model's features were made with a file")  # fmt: skip
-    add("--follow", action="store_true",
-        help="one video or stream: print every interval as soon as it is over, as a line of JSON")  # fmt: skip
-    add("--look-back", type=float,
-        help="with --follow: seconds before now that choose classes and scale their maps (default: 30)")  # fmt: skip
-    add("--embed-video", action="store_true", help="videos: put the video into the HTML page instead of linking it")
-    add("--labelstudio-prefix", type=str | None, default=None,
-        help="videos: where Label Studio finds them (default: local files): https://example.org/videos/")  # fmt: skip
+        help="drop intervals that overlap a better one of their class by more")  # fmt: skip
+    add("--weights", type=Path | None, default=None, metavar="FILE",
+        help="weights of the extractor, if the model's features were made with such a file")  # fmt: skip
+    add("--embed-video", action="store_true", help="put the video into the HTML page [a link to it]")
+    add("--labelstudio-prefix", type=str | None, default=None, metavar="URL",
+        help="where Label Studio finds the videos, as https://example.org/videos/ [local files]")  # fmt: skip
 
 
 sys.modules[__name__].__class__ = CallableModule

@@ -100,10 +100,10 @@ def _parser() -> CommandParser:
     parser = CommandParser("pack", "Pack feature folders into a few large safetensors files, or unpack them.")
     add = parser.add_argument
     add("features", nargs="*", help="feature folders of the same kind")
-    add("-o", "--output", required=True, help="folder to make")
-    add("--shard-size", default="2GB", help="fill a file up to this: bytes, or with kB, MB, GB, TB")
+    add("-o", "--output", required=True, metavar="FOLDER", help="folder to make")
+    add("--shard-size", default="2GB", metavar="SIZE", help="fill a file up to this many bytes, or kB, MB, GB, TB")
     add("--unpack", action="store_true", help="write a .npy a video instead, for extract to add to")
-    add("--quiet", action="store_true", help="no progress on standard error")
+    add("--quiet", action="store_true", help="print no progress")
     return parser
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+
+from hasvideo.commands import DEVICE_HELP
 
 if TYPE_CHECKING:
     from hasvideo.commands import CommandParser
@@ -19,13 +21,23 @@ AnyRecipe = TypeVar("AnyRecipe", "Recipe", "ImageRecipe", "SegmentationRecipe")
 RUN_OPTIONS = ("seeds", "resume", "tensorboard", "device")
 
 
-def add_run_options(parser: CommandParser) -> None:
-    """Add the options of :data:`RUN_OPTIONS`, which say how an experiment is run."""
-    add = parser.add_argument
+def add_run_options(parser: CommandParser, written: str) -> Callable[..., Any]:
+    """Add ``--output`` and the options of :data:`RUN_OPTIONS`, which say how an experiment is run.
+
+    Args:
+        parser: of the command.
+        written: what goes to the output folder.
+
+    Returns:
+        What adds further options to the same group.
+    """
+    add: Callable[..., Any] = parser.add_argument_group("run").add_argument
+    add("-o", "--output", required=True, metavar="FOLDER", help=f"for {written}")
     add("--seeds", type=int, default=1, help="repeat with so many seeds and report mean ± standard deviation")
     add("--resume", action="store_true", help="go on from what the output folder holds")
     add("--tensorboard", action="store_true", help="also write TensorBoard event files")
-    add("--device", choices=("auto", "cpu"), default="auto", help="auto takes a GPU where there is one")
+    add("--device", default="auto", help=DEVICE_HELP)
+    return add
 
 
 def each_seed(recipe: AnyRecipe, seeds: int) -> Iterator[tuple[int, AnyRecipe]]:

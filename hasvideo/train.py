@@ -11,16 +11,17 @@ from __future__ import annotations
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hasvideo.commands import CallableModule, CommandParser, run
+from hasvideo.commands import QUIET_HELP, CallableModule, CommandParser, add_machine_options, run
+from hasvideo.device import check_name, resolve_device
 from hasvideo.errors import HasvideoError, UsageError
-from hasvideo.recipe import OWN_VIDEOS, Recipe, add_options, from_options
+from hasvideo.recipe import OWN_VIDEOS, WHY_OWN_VIDEOS, Recipe, add_options, from_options
 from hasvideo.video.filling import fill
-from hasvideo.video.making import Extraction, is_outdated
+from hasvideo.video.making import Extraction, is_outdated, split_engine
 
 if TYPE_CHECKING:
     from hasvideo.cam import CamHead
@@ -94,7 +95,7 @@ def train(
         mmap: leave the features on disk instead of reading them into memory.
         resume: go on from where a training to the same output was cut off.
         extraction: how features are made; its ``dtype`` gives way to that of a folder that is there. The network is
-            trained on the CPU where its device is ``cpu``, else as ``auto`` says.
+            trained on the same device, and with an engine of Ray on this machine's own GPU unless it is ``cpu``.
         progress: show bars on standard error.
 
     Raises:
@@ -114,10 +115,10 @@ def train(
     truth = None if annotations is None else load_annotations(annotations)
     start = None if init is None else _start_from(init, _counts(labelled), classes or {})
     check_writable(output.parent)
+    device, extraction = _devices(extraction)
     folder = output.with_suffix(".features") if features is None else Path(features)
     store, skipped = _features(labelled, folder, extraction, progress)
     labelled = _without(skipped, labelled, background)
-    device = "cpu" if extraction.device == "cpu" else "auto"
     trainer = _Trainer(store, labelled, recipe or OWN_VIDEOS, background, output, mmap, resume, progress, device)
     if start is not None:
         trainer = trainer.starting_from(start)
@@ -170,29 +171,45 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> CommandParser:
-    parser = CommandParser("train", "Train on your own videos, from labels that say what they show and not when.")
-    add = parser.add_argument
-    add("videos", nargs="*", help="a folder that holds a folder a class; with --labels: files, folders or patterns")
-    add("-o", "--output", default="model.ckpt", help="checkpoint to write")
-    add("--labels", type=str | None, default=None, help="CSV file with the columns video and label, a row a pair")
-    add("--features", type=str | None, default=None, help="feature folder to use and fill (OUTPUT.features)")
-    add("--annotations", type=str | None, default=None, help="intervals of some videos, to measure mAP with")
+    parser = CommandParser(
+        "train",
+        "Train on your own videos, from labels that say what they show and not when.",
+        examples=[
+            "hasvideo train clips/ -o my.ckpt",
+            "hasvideo train videos/ --labels labels.csv --annotations some.json -o my.ckpt",
+            "hasvideo localize new.mp4 --model my.ckpt",
+        ],
+    )
+    parser.add_argument("videos", nargs="*",
+        help="a folder that holds a folder a class; with --labels: files, folders or patterns")  # fmt: skip
+    _add_data(parser.add_argument_group("data").add_argument)
+    add = parser.add_argument_group("run").add_argument
+    add("-o", "--output", default="model.ckpt", metavar="FILE", help="checkpoint to write")
     add("--holdout", type=float, default=0.2, help="share of the videos to measure with; the saved model has seen all")
-    add("--background", default="none", help="label of videos that show nothing")
-    add("--init", type=str | None, default=None, help="start from kinetics400, for few videos")
-    add("--classes", type=str | None, default=None, help='with --init: "label=its class,...", as "hug=hugging"')
-    add("--recursive", action="store_true", help="with --labels: look into the folders of folders")
+    add("--init", type=str | None, default=None, metavar="MODEL",
+        help="model to start from where videos are few, as kinetics400 [random weights]")  # fmt: skip
+    add("--classes", type=str | None, default=None, metavar="PAIRS",
+        help='with --init: its class for each label of another name, as "hug=hugging,kick=side kick"')  # fmt: skip
     add("--mmap", action="store_true", help="leave the features on disk instead of reading them into memory")
     add("--resume", action="store_true", help="go on from where a training to the same output was cut off")
-    add("--extractor", default="i3d", help="what makes features of frames")
-    add("--weights", type=Path | None, default=None, help="file of the extractor's weights, instead of its own")
-    add("--decoder", default="decord", help="decord, torchcodec or pyav")
-    add("--engine", default="auto", help="auto, torch or openvino; ray, ray+torch or ray+openvino: by a Ray cluster")
-    add("--ray-address", type=str | None, default=None, help="auto (default), HOST:PORT, or local: this machine alone")
-    add("--device", default="cpu", help="cpu, cuda, cuda:1, mps ...")
-    add("--quiet", action="store_true", help="no progress on standard error")
-    add_options(parser, OWN_VIDEOS)
+    add("--quiet", action="store_true", help=QUIET_HELP)
+    add_machine_options(parser)
+    add_options(parser, OWN_VIDEOS, WHY_OWN_VIDEOS)
     return parser
+
+
+def _add_data(add: Callable[..., Any]) -> None:
+    add("--labels", type=str | None, default=None, metavar="FILE",
+        help="CSV file with the columns video and label, a row for each label of a video")  # fmt: skip
+    add("--recursive", action="store_true", help="with --labels: look into the folders of folders")
+    add("--background", default="none", metavar="LABEL", help="label of videos that show nothing")
+    add("--annotations", type=str | None, default=None, metavar="FILE",
+        help="intervals of some videos, to measure mAP with")  # fmt: skip
+    add("--features", type=str | None, default=None, metavar="FOLDER",
+        help="feature folder to use, and to fill with what it lacks [OUTPUT.features]")  # fmt: skip
+    add("--extractor", default="i3d", help="what makes features of frames; hasvideo extract --help names them")
+    add("--weights", type=Path | None, default=None, metavar="FILE",
+        help="weights of the extractor, instead of its own")  # fmt: skip
 
 
 class _Start(NamedTuple):
@@ -289,6 +306,16 @@ def _features(
     for reason in filled.failed.values():
         warnings.warn(f"left out: {reason}", stacklevel=3)
     return filled.store, filled.failed
+
+
+def _devices(extraction: Extraction) -> tuple[str, Extraction]:
+    """The device to train on; and how features are made, on the same one unless Ray's workers choose theirs."""
+    on_ray, engine = split_engine(extraction.engine, extraction.ray_address)
+    if on_ray:
+        check_name(extraction.device)
+        return resolve_device("cpu" if extraction.device == "cpu" else "auto"), extraction
+    device = resolve_device(extraction.device, engine)
+    return device, replace(extraction, device=device)
 
 
 def _is_newer(path: Path | None, store: FeatureStore, name: str) -> bool:

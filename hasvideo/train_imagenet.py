@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hasvideo.commands import CallableModule, CommandParser, run
+from hasvideo.device import resolve_device
 from hasvideo.errors import UsageError
 from hasvideo.files import write_text
 from hasvideo.image.recipe import ImageRecipe, add_options, from_options
@@ -54,7 +55,7 @@ def train_imagenet(
         pretrained: start from torchvision's ImageNet weights where layers are the same.
         resume: go on from what the output folder holds.
         tensorboard: also write TensorBoard event files.
-        device: ``auto`` or ``cpu``.
+        device: see :func:`hasvideo.device.resolve_device`.
 
     Returns:
         ``methods``: for the model and the baselines that look at nothing each accuracy as ``mean``, ``std`` over seeds
@@ -74,7 +75,7 @@ def train_imagenet(
     from hasvideo.networks.pretrained import load_pretrained
     from hasvideo.output.images import write_image_results
 
-    recipe, output = recipe or ImageRecipe(), Path(output)
+    recipe, output, device = recipe or ImageRecipe(), Path(output), resolve_device(device)
     found = load_ilsvrc(data)
     train, val = _read(found, recipe.network.resize, in_memory, check_images, output)
     options = {"resume": resume, "tensorboard": tensorboard, "device": device}
@@ -83,6 +84,7 @@ def train_imagenet(
         folder = output / f"seed-{seed}"
         name, prepare = str(folder / "model.ckpt"), load_pretrained if pretrained else None
         model, _ = fit(train, list(found.classes), seeded, prepare=prepare, name=name, folder=folder, **options)
+        model.network.to(device)
         tests.append(run_test(model, val, found.truth))
         if is_main_process():
             save_image_model(replace(model, classes=readable_names(found.classes)), folder / "model.ckpt")
@@ -174,13 +176,15 @@ def load_recipe(config: str | Path) -> ImageRecipe:
 
 
 def _parser() -> CommandParser:
-    parser = CommandParser("train_imagenet", "Train and test on ImageNet, from image-level labels alone.")
-    add = parser.add_argument
-    add("--data", required=True, help="folder with LOC_synset_mapping.txt and ILSVRC/ (docs/formats.md)")
-    add("-o", "--output", required=True, help="folder for checkpoints, boxes, metrics and tables")
-    add_run_options(parser)
+    parser = CommandParser("train_imagenet", "Train and test on ImageNet, from image-level labels alone.", examples=[
+        "hasvideo train_imagenet --config configs/imagenet/alexnet_has_mix.yaml --data ILSVRC2012 -o runs/has",
+        "hasvideo train_imagenet --config configs/imagenet/alexnet_gap.yaml --data ILSVRC2012 -o runs/gap",
+    ])  # fmt: skip
+    add = parser.add_argument_group("data").add_argument
+    add("--data", required=True, metavar="FOLDER", help="with LOC_synset_mapping.txt and ILSVRC/ (docs/formats.md)")
     add("--in-memory", type=bool, default=False, help="hold all images in memory (at the size of network.resize)")
     add("--check-images", type=bool, default=True, help="decode all images before training and leave broken ones out")
+    add = add_run_options(parser, "checkpoints, boxes, metrics and tables")
     add("--pretrained", type=bool, default=False, help="start from torchvision's ImageNet weights where layers agree")
     add_options(parser, ImageRecipe())
     return parser

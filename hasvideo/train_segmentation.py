@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hasvideo.commands import CallableModule, CommandParser, run
+from hasvideo.device import resolve_device
 from hasvideo.errors import UsageError
 from hasvideo.files import write_text
 from hasvideo.report import RUN_OPTIONS, add_run_options, cell, each_seed, is_main_process, over_seeds
@@ -65,7 +66,7 @@ def train_segmentation(
         in_memory: hold all images and masks in memory.
         resume: go on from what the output folder holds.
         tensorboard: also write TensorBoard event files.
-        device: ``auto`` or ``cpu``.
+        device: see :func:`hasvideo.device.resolve_device`.
 
     Returns:
         ``metrics``: pixel accuracy, mean accuracy, mean IU and frequency-weighted IU, each as ``mean``, ``std`` over
@@ -83,7 +84,8 @@ def train_segmentation(
     from hasvideo.segmentation.fitting import fit, start
     from hasvideo.segmentation.model import save_segmentation_model
 
-    recipe, output, classes = recipe or SegmentationRecipe(), Path(output), read_classes(data)
+    recipe, output, device = recipe or SegmentationRecipe(), Path(output), resolve_device(device)
+    classes = read_classes(data)
     tested = find_pairs(data, test_list)
     trained = training_pairs(data, train_list, tested, extra_list, extra_masks)
     _, origin = start(recipe.network, backbone)
@@ -96,6 +98,7 @@ def train_segmentation(
     for seed, seeded in each_seed(recipe, seeds):
         folder = output / f"seed-{seed}"
         model, _ = fit(train, classes, seeded, name=str(folder / "model.ckpt"), folder=folder, **options)
+        model.network.to(device)
         if is_main_process():
             save_segmentation_model(model, folder / "model.ckpt")
         scores.append(score_segmentation(_test(model, test, folder, pictures).sum(axis=0), classes))
@@ -160,18 +163,32 @@ def load_recipe(config: str | Path) -> SegmentationRecipe:
 
 
 def _parser() -> CommandParser:
-    parser = CommandParser("train_segmentation", "Train and test segmentation, from a classifier or from scratch.")
-    add = parser.add_argument
-    add("--data", required=True, help="folder such as VOCdevkit/VOC2012 (docs/formats.md)")
-    add("-o", "--output", required=True, help="folder for checkpoints, predictions, pictures, metrics and tables")
-    add("--backbone", type=str | None, default=None, help="checkpoint made by train_imagenet to start the encoder from")
-    add_run_options(parser)
-    add("--train-list", default="train", help="name of the training images' list, or a text file")
-    add("--test-list", default="val", help="name of the tested images' list, or a text file")
-    add("--extra-list", type=str | None, default=None, help="text file with more images to train on, as SBD's")
-    add("--extra-masks", default="SegmentationClassAug", help="folder of their masks, PNG or SBD's .mat")
-    add("--pictures", type=int, default=8, help="draw so many of the tested images with their classes")
+    parser = CommandParser(
+        "train_segmentation",
+        "Train and test segmentation, from a classifier or from scratch.",
+        examples=[
+            "hasvideo train_segmentation --config configs/segmentation/fcn_alexnet_has.yaml \\\n"
+            "      --data VOCdevkit/VOC2012 --backbone runs/has/seed-0/model.ckpt -o runs/fcn_has",
+        ],
+    )
+    add = parser.add_argument_group("data").add_argument
+    add("--data", required=True, metavar="FOLDER", help="such as VOCdevkit/VOC2012 (docs/formats.md)")
+    add("--train-list", default="train", metavar="LIST", help="name of the training images' list, or a text file")
+    add("--test-list", default="val", metavar="LIST", help="name of the tested images' list, or a text file")
+    add(
+        "--extra-list",
+        type=str | None,
+        default=None,
+        metavar="FILE",
+        help="text file with more images to train on, as SBD's",
+    )
+    add("--extra-masks", default="SegmentationClassAug", metavar="FOLDER",
+        help="with --extra-list: its images' masks, PNG or SBD's .mat")  # fmt: skip
     add("--in-memory", type=bool, default=False, help="hold all images and masks in memory")
+    add = add_run_options(parser, "checkpoints, predictions, pictures, metrics and tables")
+    add("--backbone", type=str | None, default=None, metavar="FILE",
+        help="checkpoint of train_imagenet to start the encoder from [random weights]")  # fmt: skip
+    add("--pictures", type=int, default=8, help="draw so many of the tested images with their classes")
     add_options(parser, SegmentationRecipe())
     return parser
 

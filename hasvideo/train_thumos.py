@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hasvideo.commands import CallableModule, CommandParser, run
+from hasvideo.device import resolve_device
 from hasvideo.errors import UsageError
 from hasvideo.files import write_text
 from hasvideo.recipe import Recipe, add_options, from_options
@@ -60,7 +61,7 @@ def train_thumos(
         mmap: leave features on disk instead of reading them into memory.
         resume: go on from what the output folder holds.
         tensorboard: also write TensorBoard event files.
-        device: ``auto`` or ``cpu``.
+        device: see :func:`hasvideo.device.resolve_device`.
 
     Returns:
         ``methods``: per method and protocol ``mAP`` (by tIoU, and averages) as ``mean`` and ``std`` over seeds, in
@@ -75,7 +76,7 @@ def train_thumos(
         raise UsageError(f"seeds must be at least 1, got {seeds}")
     from hasvideo.output.evaluation_plots import plot_evaluation
 
-    recipe, output = recipe or Recipe(), Path(output)
+    recipe, output, device = recipe or Recipe(), Path(output), resolve_device(device)
     data = _load(Path(features), Path(annotations), train_subset, test_subset, mmap)
     options = {"resume": resume, "tensorboard": tensorboard, "device": device}
     matches: dict[str, list[dict[str, Matches]]] = {}
@@ -150,16 +151,23 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> CommandParser:
-    parser = CommandParser("train_thumos", "Train and test on THUMOS 2014, from video-level labels alone.")
-    add = parser.add_argument
-    add("--features", required=True, help="canonical feature folder; data_prep.features converts other layouts")
-    add("--annotations", required=True, help="canonical annotations JSON; data_prep converts others")
-    add("-o", "--output", required=True, help="folder for checkpoints, detections, metrics, tables and plots")
-    add_run_options(parser)
-    add("--compare", action="store_true", help="also run without hiding, on the same seeds, and report the difference")
-    add("--train-subset", default="validation", help="name of the training videos' subset in the annotations")
-    add("--test-subset", default="test", help="name of the test videos' subset")
+    parser = CommandParser("train_thumos", "Train and test on THUMOS 2014, from video-level labels alone.", examples=[
+        "hasvideo train_thumos --config configs/thumos14/hide_and_seek.yaml --seeds 5 --compare",
+        "hasvideo train_thumos --features FEATURES --annotations annotations.json -o runs/thumos",
+    ])  # fmt: skip
+    add = parser.add_argument_group("data").add_argument
+    add(
+        "--features",
+        required=True,
+        metavar="FOLDER",
+        help="canonical feature folder; data_prep.features converts other layouts",
+    )
+    add("--annotations", required=True, metavar="FILE", help="canonical annotations JSON; data_prep converts others")
+    add("--train-subset", default="validation", metavar="NAME", help="subset of the training videos in the annotations")
+    add("--test-subset", default="test", metavar="NAME", help="subset of the test videos")
     add("--mmap", action="store_true", help="leave the features on disk instead of reading them into memory")
+    add = add_run_options(parser, "checkpoints, detections, metrics, tables and plots")
+    add("--compare", action="store_true", help="also run without hiding, on the same seeds, and report the difference")
     add_options(parser, Recipe())
     return parser
 

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm import tqdm
 
+from hasvideo.device import resolve_device
 from hasvideo.errors import HasvideoError
 from hasvideo.files import atomic_path, write_text
 from hasvideo.recipe import TrainingConfig
@@ -111,7 +112,7 @@ class Engine:
         criterion: see :data:`Criterion`.
         config: optimizer, batches, seed.
         collate: makes a batch of samples; torch's own where None.
-        device: ``auto`` (a GPU where there is one) or ``cpu``.
+        device: see :func:`hasvideo.device.resolve_device`.
     """
 
     def __init__(
@@ -122,9 +123,10 @@ class Engine:
         collate: Callable[[list[Any]], Any] | None = None,
         device: str = "auto",
     ) -> None:
-        if AcceleratorState._shared_state and AcceleratorState().mixed_precision != config.precision:
-            # It is one for the whole program; a second training may still want another precision than the first.
-            AcceleratorState._reset_state()
+        device = resolve_device(device)
+        _forget_other_training(config.precision, device)
+        if device.startswith("cuda"):  # accelerate takes the current one
+            torch.cuda.set_device(torch.device(device).index or 0)
         self.accelerator = Accelerator(mixed_precision=config.precision, cpu=device == "cpu")
         self.criterion, self.config, self.collate = criterion, config, collate
         self.network, self.optimizer = self.accelerator.prepare(network, _optimizer(network, config))
@@ -204,6 +206,14 @@ class Engine:
         loader = DataLoader(samples, batch_sampler=batches, collate_fn=self.collate, num_workers=config.workers)
         for batch, (total, mine) in zip(loader, batches.sizes, strict=True):
             yield send_to_device(batch, accelerator.device), total, mine
+
+
+def _forget_other_training(precision: str, device: str) -> None:
+    """Drop what accelerate keeps for the whole program where an earlier training was of another kind."""
+    if AcceleratorState._shared_state:
+        state = AcceleratorState()
+        if (state.mixed_precision, state.device.type) != (precision, torch.device(device).type):
+            AcceleratorState._reset_state(reset_partial_state=state.num_processes == 1)
 
 
 def train(
@@ -321,7 +331,8 @@ class _Means:
         """Add the values of a batch, of which ``samples`` count: all or none."""
         self.count += samples
         for name, value in values.items():
-            total = value.detach().sum(dtype=torch.float64) * bool(samples)
+            precise = torch.float32 if value.device.type == "mps" else torch.float64  # mps has no float64
+            total = value.detach().sum(dtype=precise) * bool(samples)
             self.sums[name] = self.sums.get(name, 0) + total
 
     def result(self) -> Metrics:

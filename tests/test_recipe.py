@@ -31,12 +31,24 @@ def test_no_options_are_the_defaults(recipe):
 def test_every_setting_is_an_option_with_its_reason(capsys):
     parser = CommandParser("test", "A test.")
     add_options(parser, Recipe())
-    text = parser.format_help()
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--help-all"])
+    text = capsys.readouterr().out
     for group, settings in (("network", TemporalConfig), ("hiding", HidingConfig), ("training", TrainingConfig)):
         for field in fields(settings):
             if field.name not in ("in_channels", "num_classes"):
                 assert f"--{group}.{field.name.replace('_', '-')} " in text
-    assert "equal parts of a video, the paper's number" in " ".join(text.split())
+    assert "equal parts of a video, each hidden or shown as a whole (default: 20; the paper's)" in " ".join(
+        text.split()
+    )
+
+
+def test_help_names_the_settings_and_help_all_explains_them(capsys):
+    parser = CommandParser("test", "A test.")
+    add_options(parser, Recipe())
+    text = parser.format_help()
+    assert "hiding     --hiding.num-segments .p .fill\n" in text
+    assert "equal parts of a video" not in text
 
 
 def test_options_and_yaml_reach_the_recipe(tmp_path):

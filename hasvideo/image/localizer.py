@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hasvideo.choice import Choice, resolve_classes
-from hasvideo.device import check_device
+from hasvideo.device import resolve_device
 from hasvideo.image.read import read_image
 from hasvideo.types import Activation, ImageDetections
 
@@ -24,17 +24,17 @@ class ImageLocalizer:
 
     Args:
         model: the path of a checkpoint, or a :class:`hasvideo.image.model.ImageModel`.
-        device: ``cpu`` or a torch device such as ``cuda``.
+        device: ``auto`` (a GPU that works, else the CPU), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
 
     Raises:
         UsageError: there is no such file or device.
         HasvideoError: the file is not a checkpoint for images.
     """
 
-    def __init__(self, model: str | Path | ImageModel, device: str = "cpu") -> None:
+    def __init__(self, model: str | Path | ImageModel, device: str = "auto") -> None:
         from hasvideo.image.model import load_image_model
 
-        check_device(device)
+        device = resolve_device(device)
         self.model = load_image_model(Path(model)) if isinstance(model, str | Path) else model
         self.model.network.to(device)
 

@@ -25,18 +25,18 @@ class ImageConfig:
         UsageError: a setting is out of its range.
     """
 
-    architecture: Architecture = "alexnet"  # AlexNet-GAP and GoogLeNet-GAP are the paper's
+    architecture: Architecture = "alexnet"  # alexnet and googlenet are the paper's
     num_classes: int = 1000  # outputs of the head: the classes of ILSVRC 2012
     width: float = 1.0  # times as many channels in each layer as the architecture has
-    batch_norm: bool = True  # after each convolution; AlexNet of 2012 has none, the paper's code has
+    batch_norm: bool = True  # batch norm after each convolution; AlexNet of 2012 has none [as the paper's code]
     half_size: bool = False  # first layers for images of half the usual side: half the stride, the same map
-    pooling: Pooling = "average"  # GAP, the paper's; max (GMP) and topk are its rivals
-    topk_divisor: int = 5  # topk pools the highest cells // 5, used with pooling = topk only
-    input_dropout: float = 0.0  # of the numbers of the input image; the paper compares 0.5 with hiding
+    pooling: Pooling = "average"  # over the CAM, to a class's score: mean, maximum, mean of the highest [the paper's]
+    topk_divisor: int = 5  # N: with pooling topk, the highest cells // N of the cells count [unused in the paper]
+    input_dropout: float = 0.0  # share of the image's numbers dropped; the paper compares 0.5 with hiding
     input_dropout_at: InputDropout = "training"  # always: while testing too, as the paper also compares
-    resize: int = 256  # pixels of both sides of an image, the paper's
-    crop: int = 227  # pixels of both sides of what the network is shown, the paper's for AlexNet
-    ten_crop: bool = True  # test on corners and centre, flipped and not, as the paper; else on the whole image
+    resize: int = 256  # pixels of both sides of an image [the paper's]
+    crop: int = 227  # pixels of both sides of what the network is shown [the paper's for AlexNet]
+    ten_crop: bool = True  # test on corners and centre, flipped and not; else on the whole image [the paper's]
 
     def __post_init__(self) -> None:
         if min(self.num_classes, self.topk_divisor, self.crop) < 1 or self.width <= 0:
@@ -60,9 +60,9 @@ class PatchConfig:
         UsageError: a setting is out of its range.
     """
 
-    sizes: tuple[int, ...] = (0, 16, 32, 44, 56)  # pixels; one is drawn for each image, 0 hides nothing: the "mix"
-    p: float = 0.5  # probability that a patch is hidden, the paper's; 0 hides nothing (the GAP baseline)
-    at: HidingPlace = "image"  # conv1 hides cells of the first layer's answers, sizes in cells, as the paper compares
+    sizes: tuple[int, ...] = (0, 16, 32, 44, 56)  # pixels; a size is drawn for each image, 0: none [the paper's mix]
+    p: float = 0.5  # probability that a patch is hidden; 0 hides nothing, the GAP baseline [the paper's]
+    at: HidingPlace = "image"  # conv1: cells of the first layer's answers, sizes in cells [the paper's]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sizes", tuple(self.sizes))
@@ -99,12 +99,28 @@ class ImageRecipe:
         self.training.check_without_time()
 
 
+WHY = {
+    "training.epochs": "the paper's for AlexNet",
+    "training.batch_size": "the paper's",
+    "training.optimizer": "the paper's",
+    "training.learning_rate": "the paper's",
+    "training.weight_decay": "the paper's",
+    "training.decay_epochs": "the paper's for AlexNet",
+    "training.schedule": "the paper's",
+    "training.steps": "the paper's for AlexNet",
+    "training.workers": "with --in-memory enough",
+}
+"""Why a default of ``hasvideo train_imagenet`` is as it is, where that is another reason than for videos."""
+
+
 def add_options(parser: CommandParser, defaults: ImageRecipe) -> None:
     """Add an option for each setting, such as ``--hiding.sizes``; in a YAML file the groups are nested."""
-    add_settings(parser, {group: getattr(defaults, group) for group in _GROUPS}, without=["smoothness"])
-    add, rule = parser.add_argument, defaults.rule
-    add("--threshold", type=float, default=rule.threshold, help="fraction of the CAM's range that a box is put around")
-    add("--threshold-mode", choices=get_args(ThresholdMode), default=rule.mode, help="range: 0 to max, or min to max")
+    add_settings(parser, {group: getattr(defaults, group) for group in _GROUPS}, WHY, without=["smoothness"])
+    add, rule = parser.add_settings_group("boxes").add_argument, defaults.rule
+    add("--threshold", type=float, default=rule.threshold,
+        help="fraction of the CAM's range that a box is put around [the paper's for AlexNet]")  # fmt: skip
+    add("--threshold-mode", choices=get_args(ThresholdMode), default=rule.mode,
+        help="the range: 0 to the maximum, or minimum to maximum [the paper's]")  # fmt: skip
 
 
 def from_options(options: Namespace) -> ImageRecipe:

@@ -23,11 +23,11 @@ class FcnConfig:
     """
 
     num_classes: int = 21  # outputs: PASCAL VOC's 20 classes and the background
-    width: float = 1.0  # times as many channels in each layer; width, batch_norm, half_size are as in the backbone
-    batch_norm: bool = True  # after each convolution
-    half_size: bool = False  # first layer for images of half the usual side: half of all strides
+    width: float = 1.0  # times as many channels in each layer as AlexNet-GAP has; a backbone's must be the same
+    batch_norm: bool = True  # after each convolution; a backbone's must be the same
+    half_size: bool = False  # first layer for images of half the usual side; a backbone's must be the same
     skips: int = 0  # finer maps that are scored too: 0 as FCN-32s, 1 as FCN-16s, 2 as FCN-8s
-    max_side: int = 1000  # pixels to which larger images are scaled down when used: twice those of PASCAL VOC
+    max_side: int = 1000  # pixels to which larger images are scaled down when used [twice PASCAL VOC's]
 
     def __post_init__(self) -> None:
         if min(self.num_classes, self.max_side) < 1 or self.width <= 0:
@@ -49,8 +49,8 @@ class JitterConfig:
     """
 
     crop: int = 0  # pixels of both sides of a random crop, padded where the image is smaller; 0 takes whole images
-    min_scale: float = 1.0  # an image is scaled by a random factor from this one ...
-    max_scale: float = 1.0  # ... to this one
+    min_scale: float = 1.0  # lowest random factor that an image is scaled by
+    max_scale: float = 1.0  # highest random factor that an image is scaled by
     flip: bool = False  # mirror half of the images
 
     def __post_init__(self) -> None:
@@ -79,9 +79,16 @@ class SegmentationRecipe:
         self.training.check_without_time()
 
 
+WHY = {
+    f"training.{name}": "FCN-AlexNet's"
+    for name in ("epochs", "batch_size", "optimizer", "learning_rate", "momentum", "weight_decay", "schedule")
+} | {"training.workers": "with --in-memory enough"}
+"""Why a default of ``hasvideo train_segmentation`` is as it is, where that is another reason than for videos."""
+
+
 def add_options(parser: CommandParser, defaults: SegmentationRecipe) -> None:
     """Add an option for each setting, such as ``--network.skips``; in a YAML file the groups are nested."""
-    add_settings(parser, {group: getattr(defaults, group) for group in _GROUPS}, without=["smoothness"])
+    add_settings(parser, {group: getattr(defaults, group) for group in _GROUPS}, WHY, without=["smoothness"])
 
 
 def from_options(options: Namespace) -> SegmentationRecipe:

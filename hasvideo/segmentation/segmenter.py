@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hasvideo.device import check_device
+from hasvideo.device import resolve_device
 from hasvideo.image.read import read_image
 from hasvideo.types import Segmentation
 
@@ -18,17 +18,17 @@ class Segmenter:
 
     Args:
         model: the path of a checkpoint, or a :class:`hasvideo.segmentation.model.SegmentationModel`.
-        device: ``cpu`` or a torch device such as ``cuda``.
+        device: ``auto`` (a GPU that works, else the CPU), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
 
     Raises:
         UsageError: there is no such file or device.
         HasvideoError: the file is not a checkpoint for segments.
     """
 
-    def __init__(self, model: str | Path | SegmentationModel, device: str = "cpu") -> None:
+    def __init__(self, model: str | Path | SegmentationModel, device: str = "auto") -> None:
         from hasvideo.segmentation.model import load_segmentation_model
 
-        check_device(device)
+        device = resolve_device(device)
         self.model = load_segmentation_model(Path(model)) if isinstance(model, str | Path) else model
         self.model.network.to(device)
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import hasvideo
-from hasvideo.device import check_device
+from hasvideo.device import resolve_device
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.weights import cache_folder
 
@@ -51,32 +51,30 @@ class Network:
 
 
 def resolve_engine(engine: str, device: str) -> str:
-    """``torch`` or ``openvino`` for a wish of ``auto``, ``torch`` or ``openvino`` and a torch device name.
+    """``torch`` or ``openvino`` for a wish of ``auto``, ``torch`` or ``openvino`` and a device of torch's.
 
     Raises:
-        UsageError: unknown engine; OpenVINO not installed or wanted on another device than the CPU; no such device.
+        UsageError: unknown engine, or OpenVINO is not installed.
     """
     if engine not in ENGINES:
         raise UsageError(f"unknown engine {engine!r}; accepted: {', '.join(ENGINES)}; ray, ray+torch, ...")
     installed = importlib.util.find_spec("openvino") is not None
     if engine == "openvino" and not installed:
         raise UsageError("--engine openvino needs OpenVINO: pip install 'hasvideo[openvino]'")
-    if engine == "openvino" and device != "cpu":
-        raise UsageError(f"--engine openvino runs on the CPU; use --engine torch for --device {device}")
-    check_device(device)
     return "openvino" if engine != "torch" and installed and device == "cpu" else "torch"
 
 
-def compile_network(network: Network, engine: str = "auto", device: str = "cpu") -> Runner:
+def compile_network(network: Network, engine: str = "auto", device: str = "auto") -> Runner:
     """A function from an input array ``network.shape`` to the output array, float32.
 
     It takes other sizes too, as far as the network does. For these OpenVINO reads a second file, on their first use,
     and computes some 4 % slower, in 1.6 times the memory.
 
     Raises:
-        UsageError: see :func:`resolve_engine`.
+        UsageError: see :func:`resolve_engine` and :func:`hasvideo.device.resolve_device`.
         HasvideoError: the network cannot be built or its compiled file not written.
     """
+    device = resolve_device(device, engine)
     if resolve_engine(engine, device) == "torch":
         return _torch_runner(network, device)
     return _openvino_runner(network)

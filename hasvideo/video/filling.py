@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from hasvideo.device import check_name, resolve_device
 from hasvideo.errors import UsageError
 from hasvideo.video.features import META, FeatureStore, remove_leftovers
 from hasvideo.video.making import Extraction, Maker, Task, find_flaw, open_store, split_engine
@@ -74,7 +75,8 @@ def fill(
     from hasvideo.video.features import DTYPES
 
     how = how or Extraction()
-    split_engine(how.engine, how.ray_address)
+    on_ray, engine = split_engine(how.engine, how.ray_address)
+    check_name(how.device)
     if workers is not None and workers < 1:
         raise UsageError(f"workers must be at least 1, got {workers}")
     if how.dtype not in DTYPES:
@@ -87,6 +89,8 @@ def fill(
             store = open_store(folder, how.load(), how.dtype)  # says what differs
         return Filled(store, (), len(videos), {})
     remove_leftovers(folder)
+    if not on_ray:
+        how = replace(how, device=resolve_device(how.device, engine))
     results = _fill(folder, how, todo, workers, progress)
     failed = {record.id: record.error for record in results if record.error}
     made = tuple(record for record in results if record.sha256)

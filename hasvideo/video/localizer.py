@@ -25,7 +25,7 @@ class Localizer:
         model: ``kinetics400``, the path of a checkpoint, or a :class:`hasvideo.model.Model`.
         decoder: ``decord``, ``torchcodec`` or ``pyav``.
         engine: ``auto``, ``torch`` or ``openvino``.
-        device: ``cpu`` or a torch device such as ``cuda``.
+        device: ``auto`` (a GPU that works, else the CPU), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         weights: file of the extractor's weights, where the model was trained on features by such a file.
 
     Raises:
@@ -38,15 +38,17 @@ class Localizer:
         model: str | Path | Model = "kinetics400",
         decoder: str = "decord",
         engine: str = "auto",
-        device: str = "cpu",
+        device: str = "auto",
         weights: str | Path | None = None,
     ) -> None:
+        from hasvideo.device import resolve_device
         from hasvideo.model import load_model
         from hasvideo.video.decode import check_request
         from hasvideo.video.engine import resolve_engine
         from hasvideo.video.extractors import load_extractor
 
         check_request(decoder, None, None, None, None)
+        device = resolve_device(device, engine)
         resolve_engine(engine, device)
         self.model = load_model(model) if isinstance(model, str | Path) else model
         self.decoder = decoder

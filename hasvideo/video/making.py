@@ -29,7 +29,7 @@ class Extraction:
         extractor: see :func:`hasvideo.video.extractors.load_extractor`.
         decoder: ``decord``, ``torchcodec`` or ``pyav``.
         engine: ``auto``, ``torch`` or ``openvino``; ``ray``, ``ray+torch`` or ``ray+openvino`` works on a Ray cluster.
-        device: ``cpu`` or a torch device.
+        device: ``auto`` (a GPU that works, else the CPU), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         weights: file of the extractor's weights; None: its own.
         dtype: of the features' files, ``float16`` or ``float32``.
         ray_address: of the cluster; see :func:`hasvideo.video.ray_engine.run_on_ray`.
@@ -38,7 +38,7 @@ class Extraction:
     extractor: str = "i3d"
     decoder: str = "decord"
     engine: str = "auto"
-    device: str = "cpu"
+    device: str = "auto"
     weights: Path | None = None
     dtype: str = "float16"
     ray_address: str | None = None

@@ -18,8 +18,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from hasvideo.device import check_name, logger
 from hasvideo.errors import HasvideoError, UsageError
-from hasvideo.video.making import Extraction, Maker, Task
+from hasvideo.video.making import Extraction, Maker, Task, split_engine
 from hasvideo.video.manifest import Manifest, Record
 
 RETRIES = 2  # of a task whose worker was lost
@@ -45,7 +46,8 @@ def fill_on_ray(
     given = {task._replace(path=task.path.absolute()): task for task in tasks}
     folder = folder.absolute()
     how = replace(how, weights=how.weights and how.weights.absolute())
-    with closing(run_on_ray(partial(Maker, folder, how), given, how.ray_address, workers, how.device)) as outcomes:
+    make = partial(_make, folder, how)
+    with closing(run_on_ray(make, given, how.ray_address, workers, how.device, how.engine)) as outcomes:
         for task, outcome in outcomes:
             if isinstance(outcome, WorkerLostError):
                 record = Record(task.id, str(task.path), error=f"{task.path}: {outcome}")
@@ -57,22 +59,29 @@ def fill_on_ray(
                 yield given[task], outcome
 
 
+def _make(folder: Path, how: Extraction, device: str) -> Maker:
+    return Maker(folder, replace(how, device=device))
+
+
 def run_on_ray(
-    make: Callable[[], Callable[[T], R]],
+    make: Callable[[str], Callable[[T], R]],
     tasks: Iterable[T],
     address: str | None = None,
     workers: int | None = None,
-    device: str = "cpu",
+    device: str = "auto",
+    engine: str = "ray",
 ) -> Generator[tuple[T, R | Exception]]:
     """Work on tasks by actors that are made once, in any order.
 
     Args:
-        make: makes what works on a task, once in every actor. It is pickled, as are tasks and outcomes.
+        make: makes what works on a task on a device, once in every actor. It is pickled, as are tasks and outcomes.
         tasks: to work on.
         address: ``auto`` (the cluster that this machine is a part of), its ``HOST:PORT``, or ``local``: this machine
             alone; None: ``auto``. A session that is open already is used whatever the address.
         workers: actors at most; None: one on every machine, or one for every GPU.
-        device: ``cuda`` gives every actor a GPU of its own.
+        device: ``cpu``, ``mps``, or ``cuda``, which gives every actor a GPU of its own; ``auto``: ``cuda`` if a machine
+            of the cluster has one, else ``cpu``.
+        engine: of the network, behind ``ray``; OpenVINO computes on CPUs only.
 
     Yields:
         A task with what came of it, or with the exception that was raised at it.
@@ -81,11 +90,13 @@ def run_on_ray(
         UsageError: Ray is not installed, the address is none, or the cluster has not what the device needs.
         HasvideoError: the cluster cannot be reached, or workers die before they are ready; and what ``make`` raises.
     """
+    _check_device(device, engine)
     ray, ours = _connect(address or "auto")
     try:
+        device = _choose_device(ray.nodes(), device, engine)
         waiting = deque(_Try(task) for task in tasks)
         options, most = _share(ray.nodes(), workers, device)
-        pool = _Pool(ray, make, options, waiting)
+        pool = _Pool(ray, partial(make, device), options, waiting)
         for _ in range(min(most, len(waiting))):
             pool.start()
         yield from pool.outcomes()
@@ -260,6 +271,24 @@ def _check_reachable(address: str) -> None:
         _touch(address)
     except (OSError, OverflowError) as error:
         raise HasvideoError(f"no Ray cluster at --ray-address {address}: {error}") from error
+
+
+def _check_device(device: str, engine: str) -> None:
+    check_name(device)
+    if device.startswith("cuda:"):
+        raise UsageError(f"--device {device}: by Ray every worker has a GPU of its own, so give cuda")
+    if device not in ("auto", "cpu") and split_engine(engine)[1] == "openvino":
+        raise UsageError(f"--engine {engine} computes on the CPU: --device {device} is for --engine ray+torch")
+
+
+def _choose_device(nodes: list[dict[str, Any]], device: str, engine: str) -> str:
+    """What ``auto`` is on a cluster: a GPU for each worker where there is one."""
+    if device != "auto":
+        return device
+    has_gpu = any(node["Alive"] and node["Resources"].get("GPU", 0) >= 1 for node in nodes)
+    chosen = "cuda" if has_gpu and split_engine(engine)[1] != "openvino" else "cpu"
+    logger.info("device of Ray's workers: %s", chosen)
+    return chosen
 
 
 def _share(nodes: list[dict[str, Any]], workers: int | None, device: str) -> tuple[dict[str, float], int]:

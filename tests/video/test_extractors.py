@@ -18,6 +18,7 @@ from hasvideo.video.engine import Network, compile_network, resolve_engine
 from hasvideo.video.extractors import load_extractor
 from hasvideo.video.extractors.base import overlapping_blocks
 from hasvideo.video.extractors.i3d import I3DExtractor, load_i3d
+from hasvideo.video.localizer import Localizer
 
 
 @given(
@@ -108,13 +109,13 @@ def test_unknown_extractors_suggest_the_nearest():
 
 @pytest.mark.parametrize(("wish", "device", "message"), [
     ("tensorrt", "cpu", "accepted: auto, torch, openvino"),
-    ("openvino", "cuda", "runs on the CPU"),
+    ("openvino", "cuda", "--engine openvino computes on the CPU: --device cuda is for --engine torch"),
     ("torch", "cuda:99", "--device cuda:99 is not available"),
-    ("torch", "nonsense", "--device nonsense is not available"),
+    ("torch", "nonsense", "unknown --device 'nonsense'; accepted: auto, cpu, cuda, cuda:1"),
 ])  # fmt: skip
 def test_engines_and_devices_that_are_not_here(wish, device, message):
     with pytest.raises(UsageError, match=message):
-        resolve_engine(wish, device)
+        Localizer(engine=wish, device=device)
 
 
 def test_auto_takes_openvino_where_it_is_installed(monkeypatch):

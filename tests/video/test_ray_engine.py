@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,9 +17,9 @@ from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.video import ray_engine
 from hasvideo.video.filling import fill
 from hasvideo.video.making import Extraction, split_engine
-from hasvideo.video.ray_engine import _share, run_on_ray
+from hasvideo.video.ray_engine import _choose_device, _share, run_on_ray
 from tests.colours import paint_video
-from tests.video.fragile import check_the_rest_went_on
+from tests.video.fragile import check_the_rest_went_on, die
 
 ray = pytest.importorskip("ray")
 
@@ -93,7 +92,7 @@ def test_what_no_worker_can_do_is_one_error(cluster, videos, tmp_path, monkeypat
     with pytest.raises(HasvideoError, match="cannot write"):
         fill(tmp_path / "file" / "f", videos, FRAGILE, progress=False)
     with pytest.raises(HasvideoError, match="Ray lost its workers before they were ready"):
-        list(run_on_ray(partial(os._exit, 1), [1]))
+        list(run_on_ray(die, [1]))
 
 
 def test_the_command_says_what_it_did_and_not_what_ray_has_to_say(cluster, videos, tmp_path):
@@ -183,6 +182,29 @@ def test_the_other_commands_take_it_too(no_session, videos, tmp_path):
 def test_workers_share_the_machines(amounts, workers, device, expected):
     nodes = [{"Alive": True, "Resources": a} for a in amounts] + [{"Alive": False, "Resources": {"CPU": 1}}]
     assert _share(nodes, workers, device) == expected
+
+
+@pytest.mark.parametrize(("device", "engine", "gpus", "expected"), [
+    ("auto", "ray", 1, "cuda"),
+    ("auto", "ray", 0, "cpu"),
+    ("auto", "ray+openvino", 1, "cpu"),
+    ("cpu", "ray", 1, "cpu"),
+    ("cuda", "ray", 0, "cuda"),
+])  # fmt: skip
+def test_auto_is_a_gpu_where_the_cluster_has_one(device, engine, gpus, expected):
+    nodes = [{"Alive": True, "Resources": {"CPU": 8}}, {"Alive": True, "Resources": {"GPU": gpus}}]
+    gone = {"Alive": False, "Resources": {"GPU": 8}}
+    assert _choose_device([*nodes, gone], device, engine) == expected
+
+
+@pytest.mark.parametrize(("device", "engine", "message"), [
+    ("gpu", "ray", "unknown --device 'gpu'; accepted: auto, cpu, cuda"),
+    ("cuda:1", "ray", "every worker has a GPU of its own, so give cuda"),
+    ("cuda", "ray+openvino", "--engine ray.openvino computes on the CPU"),
+])  # fmt: skip
+def test_devices_that_no_cluster_has(device, engine, message):
+    with pytest.raises(UsageError, match=message):
+        list(run_on_ray(die, [1], device=device, engine=engine))
 
 
 def test_a_cluster_without_what_the_device_needs():

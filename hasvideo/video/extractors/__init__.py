@@ -8,6 +8,7 @@ import importlib.metadata
 from collections.abc import Callable
 from pathlib import Path
 
+from hasvideo.device import resolve_device
 from hasvideo.errors import UsageError
 from hasvideo.video.extractors.base import Extractor
 
@@ -16,7 +17,7 @@ GROUP = "hasvideo.extractors"
 """Entry points of installed packages that are extractors."""
 
 
-def load_extractor(name: str, engine: str = "auto", device: str = "cpu", weights: Path | None = None) -> Extractor:
+def load_extractor(name: str, engine: str = "auto", device: str = "auto", weights: Path | None = None) -> Extractor:
     """The feature extractor of that name, ready to run.
 
     Args:
@@ -24,13 +25,15 @@ def load_extractor(name: str, engine: str = "auto", device: str = "cpu", weights
             ``package.module:Class`` of an extractor's class. Those of others are called as ``Class(engine, device,
             weights)``, without ``weights`` where that is None.
         engine: ``auto``, ``torch`` or ``openvino``.
-        device: ``cpu`` or a torch device.
+        device: ``auto`` (a GPU that works, else the CPU), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; extractors
+            of others are given what ``auto`` stands for here.
         weights: file of the weights to use instead of those that the extractor fetches, if it does.
 
     Raises:
         UsageError: unknown name, engine or device; weights for an extractor that takes none.
         HasvideoError: its weights cannot be had.
     """
+    device = resolve_device(device, engine)
     group, _, model = name.partition("/")
     if name == "i3d" and weights is None:
         from hasvideo.video.extractors.i3d import I3DExtractor

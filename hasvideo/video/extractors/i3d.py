@@ -35,7 +35,7 @@ class I3DExtractor:
 
     Args:
         engine: ``auto``, ``torch`` or ``openvino``.
-        device: ``cpu`` or a torch device for the torch engine.
+        device: see :func:`hasvideo.device.resolve_device`.
 
     Raises:
         UsageError: engine and device do not exist here.
@@ -48,7 +48,7 @@ class I3DExtractor:
     size = 224
     weights_sha256 = WEIGHTS[WEIGHTS_NAME].sha256
 
-    def __init__(self, engine: str = "auto", device: str = "cpu") -> None:
+    def __init__(self, engine: str = "auto", device: str = "auto") -> None:
         version = self.weights_sha256[:12]
         frames, cells = _STEM_BEFORE + _STEM + _STEM_AFTER, _TAIL_BEFORE + _TAIL + _TAIL_AFTER
         side = self.size // 16
