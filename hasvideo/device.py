@@ -89,11 +89,12 @@ def _own(device: str) -> str:
     """
     if processes() == 1 or not device.startswith("cuda"):
         return device
-    if device != "cuda":
-        raise UsageError(f"--device {device} is one GPU for {processes()} processes: cuda gives each its own")
     import torch
 
-    return f"cuda:{int(os.environ.get('LOCAL_RANK', '0')) % max(torch.cuda.device_count(), 1)}"
+    own = f"cuda:{int(os.environ.get('LOCAL_RANK', '0')) % max(torch.cuda.device_count(), 1)}"
+    if device not in ("cuda", own):
+        raise UsageError(f"--device {device} is one GPU for {processes()} processes: cuda gives each its own")
+    return own
 
 
 def _gpus() -> list[str]:

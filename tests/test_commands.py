@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
+import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
+import yaml
 
 import hasvideo
 from hasvideo.commands import COMMANDS, CommandParser, find_config, run
 from hasvideo.errors import HasvideoError, UsageError
+from hasvideo.recipe import OWN_VIDEOS, WHY_OWN_VIDEOS, Recipe
 
 
 def hasvideo_command(*arguments):
@@ -59,6 +64,117 @@ def test_the_package_lists_its_commands_and_each_has_help():
         code, out, err = hasvideo_command(name, "--help")
         assert code == 0, err
         assert f"hasvideo {name}" in out
+
+
+def help_of(name, capsys, *words, columns=80):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", str(columns))
+        with pytest.raises(SystemExit) as exit_:
+            importlib.import_module(f"hasvideo.{name}").main([*words])
+    assert exit_.value.code == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_has_no_python_in_it_and_fits_the_terminal(name, columns, capsys):
+    settings = name.startswith("train")
+    text = help_of(name, capsys, "--help-all" if settings else "--help", columns=columns)
+    for noise in (
+        "type:",
+        "null",
+        "None",
+        "Path",
+        "Literal",
+        "<class",
+        "default: )",
+        "default: False",
+        "\b",
+        "[default",
+    ):
+        assert noise not in text
+    assert not [line for line in text.partition("\nexamples:")[0].splitlines() if len(line) > columns]
+    assert text.count("(default: ") == text.count("default: ")  # said once, in one way
+    sections = re.findall(r"^([a-z ]+):$", text, re.MULTILINE)
+    assert sections[-2 if "\nexamples:" in text else -1] == "general"
+
+
+def test_help_of_localize_is_in_groups_and_ends_with_three_examples(capsys):
+    text = help_of("localize", capsys, "--help")
+    sections = re.findall(r"^([a-z ]+):$", text, re.MULTILINE)
+    assert sections == ["arguments", "what to find", "output", "videos", "images", "streams", "machine", "general",
+                        "examples"]  # fmt: skip
+    assert [line.split()[:2] for line in text.rstrip().splitlines()[-3:]] == [["hasvideo", "localize"]] * 3
+    assert text.startswith("usage: hasvideo localize [options] inputs ...\n")
+
+
+def test_usage_names_what_is_needed(capsys):
+    text = help_of("train_thumos", capsys, "--help", columns=120)
+    usage = "usage: hasvideo train_thumos --features FOLDER --annotations FILE -o FOLDER [options]\n"
+    assert text.startswith(usage)
+
+
+PAPER = {
+    "network.layers": "2", "network.channels": "500", "network.kernel": "1", "network.head-kernel": "1",
+    "network.pooling": "average", "network.normalisation": "none", "network.classification": "softmax",
+    "network.resize": "256", "network.crop": "227", "network.ten-crop": "true",
+    "hiding.num-segments": "20", "hiding.p": "0.5", "hiding.fill": "mean", "hiding.sizes": "[0, 16, 32, 44, 56]",
+    "hiding.at": "image", "training.epochs": "55", "training.batch-size": "128", "training.optimizer": "sgd",
+    "training.learning-rate": "0.01", "training.momentum": "0.9", "training.weight-decay": "0.0005",
+    "training.decay-epochs": "30", "training.schedule": "steps",
+    "training.steps": "{18: 0.005, 29: 0.001, 43: 0.0005, 52: 0.0001}",
+    "threshold-mode": "max",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name.startswith("train")])
+def test_what_help_calls_the_paper_s_is_the_paper_s(name, capsys):
+    blocks = re.split(r"\n(?=  -)", help_of(name, capsys, "--help-all"))
+    found = (re.search(r"--([\w.-]+) .*\(default: ([^;]+); the paper's", " ".join(block.split())) for block in blocks)
+    claims = [claim.groups() for claim in found if claim]
+    threshold = {"threshold": "0.2" if name == "train_imagenet" else "0.5"}
+    assert dict(claims) == {option: (PAPER | threshold)[option] for option, _ in claims}
+    assert len(claims) >= {"train": 5, "train_segmentation": 0}.get(name, 10)
+
+
+@pytest.mark.parametrize(("option", "default"), [
+    ("hiding.num-segments", "40; 10 to 40 do equally well; the paper: 20"),
+    ("hiding.p", "0.25; 0.15 to 0.4 do equally well; the paper's 0.5 hides whole actions"),
+    ("network.pooling", "topk; twice the mAP of the paper's average"),
+    ("network.topk-divisor", "16; hiding wants few steps; with 5 it costs mAP"),
+    ("network.layers", "0; cross-validated; the paper: 2"),
+])  # fmt: skip
+def test_train_says_why_its_defaults_are_not_the_paper_s(option, default, capsys):
+    text = " ".join(help_of("train", capsys, "--help-all").split())
+    assert f"(default: {default})" in text.partition(f"--{option} ")[2].partition(" --")[0]
+
+
+def test_every_default_of_train_that_is_not_the_paper_s_has_its_reason():
+    usual, own = Recipe(), OWN_VIDEOS
+    for group in ("network", "hiding", "training"):
+        for field in fields(getattr(own, group)):
+            if getattr(getattr(own, group), field.name) != getattr(getattr(usual, group), field.name):
+                assert f"{group}.{field.name}" in WHY_OWN_VIDEOS
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name.startswith("train")])
+def test_help_of_trainings_names_the_settings_and_help_all_explains_them(name, capsys):
+    short, full = (help_of(name, capsys, word) for word in ("--help", "--help-all"))
+    assert len(short.splitlines()) < 80 < len(full.splitlines())
+    assert "settings (--help-all explains them" in short
+    assert "  training" in short
+    assert ".schedule" in short
+    assert "--training.schedule {constant,cosine,steps}" in full
+    assert "--training.schedule {" not in short
+
+
+def test_what_print_config_prints_can_be_read_back(tmp_path, capsys):
+    words = ["--data", "d", "-o", "out", "--hiding.p", "0.25"]
+    printed = help_of("train_imagenet", capsys, *words, "--print_config")
+    (tmp_path / "c.yaml").write_text(printed)
+    again = help_of("train_imagenet", capsys, "--config", str(tmp_path / "c.yaml"), "--print_config")
+    assert yaml.safe_load(again) == yaml.safe_load(printed)
+    assert yaml.safe_load(printed)["hiding"] == {"sizes": [0, 16, 32, 44, 56], "p": 0.25, "at": "image"}
 
 
 def test_unknown_commands_suggest_the_nearest():
