@@ -87,7 +87,16 @@ def test_no_videos(tmp_path):
 
 def test_what_cannot_go_on_is_one_line_and_a_code(folder, tmp_path):
     (tmp_path / "file").touch()
-    command = [sys.executable, "-m", "hasvideo.extract", str(folder), "-o", str(tmp_path / "file" / "f"), *COLOUR]
+    command = [
+        sys.executable,
+        "-m",
+        "hasvideo.extract",
+        str(folder),
+        "-o",
+        str(tmp_path / "file" / "f"),
+        "--quiet",
+        *COLOUR,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1], check=False)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert done.stderr.startswith("hasvideo: error: cannot write")
