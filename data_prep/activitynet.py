@@ -14,6 +14,7 @@ from pathlib import Path
 from data_prep.conversion import converter_parser, finish, read_all
 from hasvideo.commands import run
 from hasvideo.datasets.annotations import Annotations, load_annotations
+from hasvideo.datasets.names import video_ids
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -24,12 +25,13 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def read_activitynet(path: Path) -> Annotations:
-    """Read a JSON file of the ActivityNet kind.
+    """Read a JSON file of the ActivityNet kind; videos are named without folder and file ending.
 
     Raises:
         HasvideoError: the file cannot be read, or an entry is wrong; the message names it.
     """
-    return load_annotations(path)
+    annotations = load_annotations(path)
+    return annotations.named_like(video_ids(annotations.videos, annotations.source).values())
 
 
 if __name__ == "__main__":

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from hasvideo.commands import CommandParser
 from hasvideo.datasets.annotations import AnnotatedVideo, Annotations, Instance, save_annotations
+from hasvideo.datasets.names import same_videos, video_ids
+from hasvideo.datasets.table import parse_seconds, read_table
 from hasvideo.errors import HasvideoError
 
 Read = Callable[[Path], Annotations]
+META_COLUMNS = ("duration_s", "duration", "fps")
 
 
 def converter_parser(module: str, description: str, inputs: str) -> CommandParser:
@@ -48,12 +49,18 @@ def read_all(paths: Iterable[str], read: Read) -> Annotations:
 def from_rows(rows: Iterable[tuple[str, str, Instance | None]], source: str) -> Annotations:
     """Collect (video, subset, instance) rows into videos, keeping the order; None only makes the video known.
 
+    A video has its id as name, whichever of the rows name it with folder and ending; see
+    :func:`hasvideo.datasets.names.video_ids`.
+
     Raises:
-        HasvideoError: a video is in two subsets.
+        HasvideoError: a video is in two subsets, or a name may be that of either of two.
     """
     subsets: dict[str, str] = {}
     instances: dict[str, list[Instance]] = {}
-    for video, subset, instance in rows:
+    rows = list(rows)
+    ids = video_ids((video for video, _, _ in rows), source)
+    for name, subset, instance in rows:
+        video = ids[name]
         if subsets.setdefault(video, subset) != subset:
             raise HasvideoError(f"{source}: video {video!r} is in the subsets {subsets[video]!r} and {subset!r}")
         instances.setdefault(video, []).extend([instance] if instance else [])
@@ -64,16 +71,19 @@ def add_meta(annotations: Annotations, path: Path) -> Annotations:
     """Take durations and frame rates from a CSV file with a row a video.
 
     Raises:
-        HasvideoError: the file cannot be read, a column is missing, or a value is not a positive number.
+        HasvideoError: the file cannot be read, a column is missing, a name may be that of either of two videos, or a
+            value is not a positive number.
     """
-    meta = {row["video"]: (number, row) for number, row in read_csv(path, ("video",))}
+    rows = read_table(path, ("video",), META_COLUMNS, numbers=META_COLUMNS)
+    names = same_videos((row["video"] for row in rows), annotations.videos, str(path))
+    meta = {names[row["video"]]: row for row in rows}
 
     def known(name: str, video: AnnotatedVideo) -> AnnotatedVideo:
         if name not in meta:
             return video
-        number, row = meta[name]
-        duration = positive(row.get("duration_s") or row.get("duration"), f"{path}:{number}: duration")
-        fps = positive(row.get("fps"), f"{path}:{number}: fps")
+        row = meta[name]
+        duration = positive(row.get("duration_s") or row.get("duration"), f"{row.where}: duration")
+        fps = positive(row.get("fps"), f"{row.where}: fps")
         return replace(video, duration=duration or video.duration, fps=fps or video.fps)
 
     lacking = sorted(set(annotations.videos) - set(meta))
@@ -82,30 +92,8 @@ def add_meta(annotations: Annotations, path: Path) -> Annotations:
     return replace(annotations, videos={name: known(name, video) for name, video in annotations.videos.items()})
 
 
-def read_csv(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, Mapping[str, str]]]:
-    """Rows of a CSV file with their line numbers, blanks around the values removed.
-
-    Raises:
-        HasvideoError: the file cannot be read, a column is missing from its first line, or a row is too short.
-    """
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise HasvideoError(f"cannot read {path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise HasvideoError(f"{path} is not UTF-8 text (byte {error.start})") from error
-    reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True)
-    missing = [name for name in columns if name not in (reader.fieldnames or [])]
-    if missing:
-        raise HasvideoError(f"{path}: the first line must name the columns {', '.join(columns)}; it lacks {missing[0]}")
-    for row in reader:
-        if any(not (row[name] or "").strip() for name in columns):
-            raise HasvideoError(f"{path}:{reader.line_num}: {', '.join(columns)} must all be filled")
-        yield reader.line_num, {key: (value or "").strip() for key, value in row.items() if isinstance(key, str)}
-
-
 def positive(text: str | float | None, where: str) -> float | None:
-    """A positive number, or None for nothing.
+    """A positive number, or None for nothing; a text may be a time such as ``1:15.5``.
 
     Raises:
         HasvideoError: it is something else; the message begins with ``where``.
@@ -113,7 +101,7 @@ def positive(text: str | float | None, where: str) -> float | None:
     if text is None or text == "":
         return None
     try:
-        number = float(text)
+        number = parse_seconds(text.strip()) if isinstance(text, str) else float(text)
     except (TypeError, ValueError):
         number = 0.0
     if not 0 < number < float("inf"):

@@ -26,10 +26,12 @@ from typing import Any
 
 import numpy as np
 
-from data_prep.conversion import add_meta, read_csv
+from data_prep.conversion import META_COLUMNS, add_meta
 from data_prep.pickles import load_npy, load_pickle, stream_object_array
 from hasvideo.commands import CommandParser, Namespace, run
 from hasvideo.datasets.annotations import AnnotatedVideo, Annotations, load_annotations
+from hasvideo.datasets.names import same_videos, video_ids
+from hasvideo.datasets.table import read_table
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.types import TimeGrid
 from hasvideo.video.features import FeatureMeta, FeatureStore
@@ -250,10 +252,12 @@ def _grid(options: Namespace, layout: Layout) -> TimeGrid:
 def _known_videos(options: Namespace) -> dict[str, AnnotatedVideo]:
     known = dict(load_annotations(options.annotations).videos) if options.annotations else {}
     if options.meta:
-        names = [row["video"] for _, row in read_csv(Path(options.meta), ("video",))]
+        table = read_table(options.meta, ("video",), META_COLUMNS)
+        names = same_videos((row["video"] for row in table), known, options.meta).values()
         known = {name: AnnotatedVideo("", ()) for name in names} | known
         known = dict(add_meta(Annotations(known), Path(options.meta)).videos)
-    return known
+    ids = video_ids(known, f"{options.annotations or options.meta}")
+    return {ids[name]: video for name, video in known.items()}
 
 
 def _names_file(options: Namespace) -> Path:

@@ -1,8 +1,9 @@
-"""A CSV table with a row an interval: ``video,start,end,label``, and perhaps ``subset``; times in seconds.
+"""A CSV table with a row an interval: ``video,start,end,label``, and perhaps ``subset``.
 
     python -m data_prep.intervals_csv intervals.csv --subset test -o annotations.json
 
-Other columns, such as the ``score`` that ``localize -f csv`` writes, are ignored.
+Times are seconds, ``mm:ss.s`` or ``h:mm:ss.s``. Other columns, such as the ``score`` that ``localize -f csv`` writes,
+are ignored. Videos may be named with or without folder and file ending.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from data_prep.conversion import converter_parser, finish, from_rows, read_all, read_csv
+from data_prep.conversion import converter_parser, finish, from_rows, read_all
 from hasvideo.commands import run
 from hasvideo.datasets.annotations import Annotations, Instance, parse_segment
+from hasvideo.datasets.table import read_table
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -34,8 +36,8 @@ def read_intervals_csv(path: Path, subset: str = "test") -> Annotations:
 
 
 def _rows(path: Path, subset: str) -> Iterator[tuple[str, str, Instance]]:
-    for number, row in read_csv(path, ("video", "start", "end", "label")):
-        segment = parse_segment([row["start"], row["end"]], f"{path}:{number}")
+    for row in read_table(path, ("video", "start", "end", "label"), ("subset",), numbers=("start", "end")):
+        segment = parse_segment([row.seconds("start"), row.seconds("end")], row.where)
         yield row["video"], row.get("subset") or subset, Instance(row["label"], *segment)
 
 

@@ -1,17 +1,21 @@
-"""Label Studio exports (JSON or JSON-MIN) of a video timeline (``TimelineLabels``).
+"""Label Studio exports (JSON or JSON-MIN) of a video timeline (``TimelineLabels``) or of its sound (``Labels``).
 
     python -m data_prep.labelstudio export.json --fps 25 --subset test -o annotations.json
 
 Label Studio counts frames from 1 and both ends of a range belong to it, so frames ``a`` to ``b`` are the seconds
 ``(a - 1) / fps`` to ``b / fps``. Its export does not say the frame rate: it is that of the ``frameRate`` of the Video
 tag in the labeling configuration (24 if that says nothing), not the file's. Tasks that carry it as ``fps``, such as
-those that ``localize -f labelstudio`` writes, need no ``--fps``.
+those that ``localize -f labelstudio`` writes, need no ``--fps``; nor do regions of a sound wave (``Labels`` on
+``Audio``), as older templates have them for videos too, which are in seconds.
+
+Regions of other kinds, without a range or without a label are left out; a warning a task counts them.
 """
 
 from __future__ import annotations
 
 import re
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -21,6 +25,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from data_prep.conversion import converter_parser, finish, from_rows, positive, read_all
 from hasvideo.commands import run
 from hasvideo.datasets.annotations import Annotations, Instance, load_json, parse_segment
+from hasvideo.datasets.names import VideoName
 from hasvideo.errors import HasvideoError
 
 
@@ -37,10 +42,11 @@ def main(argv: Sequence[str] | None = None) -> None:
 def read_labelstudio(path: Path, subset: str = "test", fps: float | None = None) -> Annotations:
     """Read an export; ``fps`` is that of the tasks that do not say it.
 
-    Of several annotations of a task the first that was not cancelled counts. Predictions never do.
+    Of several annotations of a task the first that was not cancelled counts. Predictions never do. What cannot be read
+    of a task is left out, with a warning that counts it.
 
     Raises:
-        HasvideoError: it is not such an export, a task says no frame rate and none is given, or a range is wrong.
+        HasvideoError: it is not such an export, a task says no frame rate and none is given, or a range is reversed.
     """
     tasks = load_json(path)
     if not isinstance(tasks, list) or not all(isinstance(task, Mapping) for task in tasks):
@@ -56,21 +62,23 @@ def read_labelstudio(path: Path, subset: str = "test", fps: float | None = None)
         durations[video] = positive(data.get("duration"), f"{where}: duration")
         rate = positive(data.get("fps", fps), f"{where}: fps")
         try:
-            rows += [(video, subset, i) for i in (None, *_instances(_regions(task, where), rate, where))]
+            regions = _regions(task, where)
+            rows += [(video, subset, i) for i in (None, *_instances(regions, rate, where))]
         except (KeyError, TypeError, AttributeError) as error:
             raise HasvideoError(f"{where} is not as Label Studio exports it: {type(error).__name__} {error}") from error
     if tasks and all(instance is None for _, _, instance in rows):
-        warnings.warn(f"{path} has no timeline regions in any annotation (predictions do not count)", stacklevel=2)
+        warnings.warn(f"{path} has no regions with a time in any annotation (predictions do not count)", stacklevel=2)
     annotations = from_rows(rows, str(path))
     videos = {name: replace(video, duration=durations[name]) for name, video in annotations.videos.items()}
     return replace(annotations, videos=videos)
 
 
 def _video(data: Mapping[str, Any], where: str) -> str:
-    texts = [data["video"]] if "video" in data else [v for v in data.values() if isinstance(v, str) and "/" in v]
-    if len(texts) != 1 or not isinstance(texts[0], str):
+    texts = {key: value for key, value in data.items() if isinstance(value, str) and _is_address(value)}
+    found = [data["video"]] if isinstance(data.get("video"), str) else list(texts.values())
+    if len(found) != 1:
         raise HasvideoError(f'{where}: its data has no "video"; it has: {", ".join(map(str, data))}')
-    url = urlsplit(texts[0])
+    url = urlsplit(found[0])
     # Files served from a local folder are /data/local-files/?d=folder/clip.mp4.
     path = parse_qs(url.query).get("d", [unquote(url.path)])[0]
     stem = PurePosixPath(path).stem
@@ -78,26 +86,70 @@ def _video(data: Mapping[str, Any], where: str) -> str:
     return re.sub(r"^[0-9a-f]{8}-", "", stem) if "/upload/" in url.path else stem
 
 
+def _is_address(text: str) -> bool:
+    return "/" in text or bool(VideoName.of(text).ending)
+
+
 def _regions(task: Mapping[str, Any], where: str) -> list[Mapping[str, Any]]:
-    """The values of all regions: in JSON within the annotation, in JSON-MIN lists beside the data."""
-    if "annotations" not in task:
-        lists = [value for value in task.values() if isinstance(value, list)]
-        return [item for items in lists for item in items if isinstance(item, Mapping)]
-    valid = [a for a in task["annotations"] if not a.get("was_cancelled")]
+    """All regions, each with its ``value`` and ``type``: of JSON-MIN, which has lists of values, the lists' names."""
+    given = task.get("annotations", task.get("completions"))  # the latter before version 1.0
+    if given is None:
+        lists = {name: value for name, value in task.items() if isinstance(value, list)}
+        return [{"type": name, "value": item} for name, of in lists.items() for item in of if isinstance(item, Mapping)]
+    valid = [a for a in given if not (a.get("was_cancelled") or a.get("skipped"))]
     if len(valid) > 1:
         warnings.warn(f"{where} has {len(valid)} annotations; the first counts", stacklevel=3)
-    return [region["value"] for a in valid[:1] for region in a["result"] if isinstance(region.get("value"), Mapping)]
+    return [region for a in valid[:1] for region in a["result"] if isinstance(region.get("value"), Mapping)]
 
 
 def _instances(regions: Sequence[Mapping[str, Any]], fps: float | None, where: str) -> Iterator[Instance]:
-    for value in regions:
-        if "timelinelabels" not in value:
-            continue
-        if fps is None:
+    left_out = Counter[str]()
+    for region in regions:
+        value = region["value"]
+        labels, ranges = _labels(value), list(_ranges(value, fps, where))
+        kind = str(region.get("type", "region"))
+        if not labels:
+            left_out[kind if not ranges else f"{kind} without a label"] += 1
+        elif not ranges or None in ranges:
+            left_out[f"{kind} without a whole range"] += 1
+        for found in filter(None, ranges):
+            segment = parse_segment(found[:2], f"{where}: {found[2]}")
+            yield from (Instance(label, *segment) for label in labels)
+    if left_out:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in left_out.items())
+        warnings.warn(f"{where}: left out {left_out.total()} regions: {kinds}", stacklevel=3)
+
+
+def _labels(value: Mapping[str, Any]) -> list[str]:
+    """The classes of a region in time; none of one in a picture or a text, which have other keys."""
+    given = value.get("timelinelabels") or (value["labels"] if _is_of_sound(value) else [])
+    return [label for label in given if isinstance(label, str) and label] if isinstance(given, list) else []
+
+
+def _ranges(value: Mapping[str, Any], fps: float | None, where: str) -> Iterator[tuple[float, float, str] | None]:
+    """Start and end in seconds and how the file has them, for messages; None for what is no whole range."""
+    if "ranges" not in value:
+        ends: tuple[Any, Any] = value.get("start"), value.get("end")
+        if _is_of_sound(value) and _are_numbers(ends):
+            yield float(ends[0]), float(ends[1]), f"seconds {list(ends)}"
+        return
+    for frames in value["ranges"]:
+        ends = frames.get("start"), frames.get("end")
+        if not _are_numbers(ends):
+            yield None
+        elif fps is None:
             raise HasvideoError(f"{where} does not say its fps; give the frameRate of the Video tag by --fps")
-        for frames in value["ranges"]:
-            segment = parse_segment([(frames["start"] - 1) / fps, frames["end"] / fps], f"{where}: frames {frames}")
-            yield from (Instance(label, *segment) for label in value["timelinelabels"])
+        else:
+            yield (ends[0] - 1) / fps, ends[1] / fps, f"frames {frames}"
+
+
+def _is_of_sound(value: Mapping[str, Any]) -> bool:
+    # Regions of a text have the same keys, with characters instead of seconds, and the text.
+    return "labels" in value and "text" not in value
+
+
+def _are_numbers(ends: Sequence[Any]) -> bool:
+    return all(isinstance(end, int | float) and not isinstance(end, bool) for end in ends)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 from hasvideo.commands import CallableModule, CommandParser, Namespace, run
 from hasvideo.datasets.annotations import load_annotations, load_detections
+from hasvideo.datasets.names import same_videos
 from hasvideo.files import write_text
 from hasvideo.metrics.detection import PROTOCOLS, AnyDetections, AnyGroundTruth, Matches, match
 from hasvideo.output.palette import ThemeName
@@ -132,7 +133,8 @@ def _draw(matches: Matches, arguments: Namespace) -> None:
     from hasvideo.output.evaluation_plots import plot_evaluation
 
     target = Path(arguments.output or f"{Path(arguments.detections).stem}.evaluation.png")
-    plot_evaluation(matches, target, _names(arguments.videos), arguments.theme)
+    videos = same_videos(_names(arguments.videos), matches.videos, "--videos")
+    plot_evaluation(matches, target, list(videos.values()), arguments.theme)
     print(target)
 
 

@@ -112,7 +112,7 @@ def train(
     output, extraction = Path(output), extraction or Extraction()
     labelled = _find(videos, labels, features, recursive)
     check_classes(labelled, background)
-    truth = None if annotations is None else load_annotations(annotations)
+    truth = None if annotations is None else load_annotations(annotations).named_like(labelled)
     start = None if init is None else _start_from(init, _counts(labelled), classes or {})
     check_writable(output.parent)
     device, extraction = _devices(extraction)
@@ -273,13 +273,13 @@ class _Trainer:
 def _find(
     videos: str | Path | Sequence[str | Path], labels: str | Path | None, features: str | Path | None, recursive: bool
 ) -> dict[str, LabelledVideo]:
-    from hasvideo.datasets.folder import LabelledVideo, class_folders, labelled_files, read_labels
+    from hasvideo.datasets.folder import class_folders, labelled_features, labelled_files
 
     given = [str(v) for v in ([videos] if isinstance(videos, str | Path) else videos)]
     if labels is not None and given:
         return labelled_files(given, Path(labels), recursive)
     if labels is not None and features is not None:
-        return {name: LabelledVideo(tuple(sorted(of))) for name, of in read_labels(Path(labels)).items()}
+        return labelled_features(Path(features), Path(labels))
     if len(given) != 1:
         raise UsageError("give one folder that holds a folder a class, or videos and --labels labels.csv")
     return class_folders(Path(given[0]))

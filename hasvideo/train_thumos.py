@@ -197,7 +197,8 @@ def _load(features: Path, annotations: Path, train_subset: str, test_subset: str
     from hasvideo.datasets.thumos import load_features
     from hasvideo.video.features import FeatureStore
 
-    store, everything = FeatureStore(features), load_annotations(annotations)
+    store = FeatureStore(features)
+    everything = load_annotations(annotations).named_like(store.videos())
     train, test = everything.select(train_subset), everything.select(test_subset)
     labels = {name: video.labels for name, video in train.videos.items() if video.labels}
     if not labels:

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from hasvideo.datasets.names import same_videos
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.files import write_text
 from hasvideo.types import Detections
@@ -56,7 +57,7 @@ _STANDS_IN = {"train": "validation", "validation": "train"}
 
 @dataclass(frozen=True)
 class Instance:
-    """One annotated action: its class, and ``start`` < ``end`` in seconds."""
+    """One annotated action: its class, and ``start`` < ``end`` in seconds; :class:`Annotations` keep no others."""
 
     label: str
     start: float
@@ -116,6 +117,9 @@ class Segments:
 class Annotations:
     """The ground truth of a data set: its videos by name, in file order.
 
+    Instances without length, such as the ``[0, 0]`` of ActivityNet 1.3, are left out, with one warning that counts
+    them: nothing can match them.
+
     Attributes:
         videos: what is known of each video.
         source: the file's name, for messages.
@@ -123,6 +127,21 @@ class Annotations:
 
     videos: Mapping[str, AnnotatedVideo]
     source: str = "ground truth"
+
+    def __post_init__(self) -> None:
+        empty = [(name, i) for name, video in self.videos.items() for i in video.instances if i.start == i.end]
+        if empty:
+            name, first = empty[0]
+            warnings.warn(
+                f"{self.source}: left out {len(empty)} instances without length, such as {first.label} at "
+                f"{first.start:g} s of {name}",
+                stacklevel=3,
+            )
+            long = {
+                name: replace(video, instances=tuple(i for i in video.instances if i.start != i.end))
+                for name, video in self.videos.items()
+            }
+            object.__setattr__(self, "videos", long)
 
     @property
     def labels(self) -> list[str]:
@@ -155,6 +174,20 @@ class Annotations:
             wanted = stand_in
         chosen = {name: video for name, video in self.videos.items() if _canonical(video.subset) == wanted}
         return replace(self, videos=chosen)
+
+    def named_like(self, known: Iterable[str]) -> Annotations:
+        """The same videos, called what others call them; see :func:`hasvideo.datasets.names.same_videos`.
+
+        Raises:
+            HasvideoError: a name may be that of either of two videos, or two entries are one video.
+        """
+        names = same_videos(self.videos, known, self.source)
+        renamed: dict[str, AnnotatedVideo] = {}
+        for name, video in self.videos.items():
+            if names[name] in renamed:
+                raise HasvideoError(f"{self.source} has video {names[name]!r} twice, with and without its ending")
+            renamed[names[name]] = video
+        return replace(self, videos=renamed)
 
     def select_for_evaluation(self, subset: str | None = None) -> Annotations:
         """The videos to score on: those of ``subset``, by default the only subset with instances, else ``test``.
@@ -251,7 +284,8 @@ def parse_detections(data: Any, source: str = "detections") -> Segments:
         source: name for messages.
 
     Raises:
-        HasvideoError: it is no submission, or an interval in it does not end after its start; the message names it.
+        HasvideoError: it is no submission, or an interval in it is reversed; the message names it. Intervals without
+            length are kept, and match nothing; a warning counts them.
     """
     if isinstance(data, Detections):
         data = [data]
@@ -264,8 +298,11 @@ def parse_detections(data: Any, source: str = "detections") -> Segments:
         _blame(results, source)
         raise HasvideoError(f"{source} is not a submission of detections: {error}") from error
     good = np.isfinite(segments.start) & np.isfinite(segments.end) & np.isfinite(segments.score)
-    if not np.all(good & (segments.end > segments.start)):
+    if not np.all(good & (segments.end >= segments.start)):
         _blame(results, source)
+    empty = int(np.sum(segments.end == segments.start))
+    if empty:
+        warnings.warn(f"{source}: {empty} detections have no length, and so match nothing", stacklevel=2)
     return segments
 
 
@@ -273,14 +310,16 @@ def load_json(path: str | Path) -> Any:
     """Read a JSON file of any content.
 
     Raises:
-        HasvideoError: it is missing, a folder, not UTF-8 or not JSON; the message says where.
+        HasvideoError: it is missing, a folder, not Unicode text or not JSON; the message says where.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(Path(path).read_bytes())  # bytes: with or without byte order mark, UTF-8, 16 or 32
     except OSError as error:
         raise HasvideoError(f"cannot read {path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
-        raise HasvideoError(f"{path} is not a JSON file: byte {error.start} is not UTF-8 text") from error
+        raise HasvideoError(
+            f"{path} is not a JSON file: byte {error.start} is not {error.encoding.upper()} text"
+        ) from error
     except (json.JSONDecodeError, RecursionError) as error:
         raise HasvideoError(f"{path} is not a JSON file: {error}") from error
 
@@ -289,14 +328,13 @@ def parse_segment(value: Any, where: str) -> tuple[float, float]:
     """``[start, end]`` as floats, seconds; numbers may be strings.
 
     Raises:
-        HasvideoError: it is not two finite numbers with start < end; the message begins with ``where``.
+        HasvideoError: it is not two finite numbers with start <= end; the message begins with ``where``.
     """
     if isinstance(value, (str, Mapping)) or not isinstance(value, Sequence) or len(value) != 2:
         raise HasvideoError(f"{where}: segment {value!r} is not [start, end] in seconds")
     start, end = (_number(number, "segment", where) for number in value)
-    if end <= start:
-        what = "has no length" if end == start else "is reversed"
-        raise HasvideoError(f"{where}: segment [{start:g}, {end:g}] {what}; the end must come after the start")
+    if end < start:
+        raise HasvideoError(f"{where}: segment [{start:g}, {end:g}] is reversed; the end must come after the start")
     return start, end
 
 

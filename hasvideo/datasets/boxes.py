@@ -6,7 +6,6 @@ Images go by the file name's stem, ``ILSVRC2012_val_00000001``, in every format.
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hasvideo.datasets.table import Row, read_table
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.files import read_text
 from hasvideo.types import Box, ImagePrediction
@@ -101,7 +101,9 @@ def _read_wsol(folder: Path) -> ImageGroundTruth:
 
 
 def _wsol_rows(path: Path, count: int) -> Iterator[tuple[str, list[int]]]:
-    for number, line in enumerate(_text(path).splitlines(), 1):
+    if not path.is_file():
+        raise UsageError(f"no such file: {path}")
+    for number, line in enumerate(read_text(path).splitlines(), 1):
         image, *fields = line.rsplit(",", count)
         try:
             row = [int(field) for field in fields]
@@ -135,9 +137,10 @@ def read_predictions(path: str | Path, truth: ImageGroundTruth) -> dict[str, Ima
     path = Path(path)
     if path.suffix.lower() not in (".json", ".csv"):
         raise UsageError(f"{path}: predictions are a .json or .csv file, or a folder of .npy maps")
-    text = _text(path)
-    read = _read_csv if path.suffix.lower() == ".csv" else _read_json
-    predictions = {image: _renamed(p, truth.names) for image, p in read(path, text, truth).items()}
+    if not path.is_file():
+        raise UsageError(f"no such file: {path}")
+    found = _read_csv(path) if path.suffix.lower() == ".csv" else _read_json(path, truth)
+    predictions = {image: _renamed(p, truth.names) for image, p in found.items()}
     check_images(predictions, truth, path)
     known = set(truth.classes)
     named = {c for p in predictions.values() for c in (*p.classes, *(box.label for box in p.boxes))}
@@ -167,9 +170,9 @@ def check_images(images: Iterable[str], truth: ImageGroundTruth, path: Path) -> 
         raise HasvideoError(f"{path} names images that {truth.source} does not know: {_some(unknown)}")
 
 
-def _read_json(path: Path, text: str, truth: ImageGroundTruth) -> dict[str, ImagePrediction]:
+def _read_json(path: Path, truth: ImageGroundTruth) -> dict[str, ImagePrediction]:
     try:
-        content = json.loads(text)
+        content = json.loads(read_text(path))
     except ValueError as error:
         raise HasvideoError(f"{path} is not JSON: {error}") from error
     if isinstance(content, list):
@@ -183,11 +186,9 @@ def _read_json(path: Path, text: str, truth: ImageGroundTruth) -> dict[str, Imag
     }
 
 
-def _read_csv(path: Path, text: str, truth: ImageGroundTruth) -> dict[str, ImagePrediction]:
-    header, *rows = list(csv.reader(text.splitlines())) or [[]]
-    if header != CSV_HEADER:
-        raise HasvideoError(f"{path}: the first line must be {','.join(CSV_HEADER)}")
-    return _by_image(_at(f"{path}, line {i}", _csv_row, row) for i, row in enumerate(rows, 2) if row)
+def _read_csv(path: Path) -> dict[str, ImagePrediction]:
+    rows = read_table(path, CSV_HEADER, numbers=CSV_HEADER[2:])
+    return _by_image(_at(row.where, _csv_row, row) for row in rows)
 
 
 def _at(where: str, parse: Callable[..., Any], *arguments: Any) -> Any:
@@ -213,10 +214,9 @@ def _coco_row(entry: Mapping[str, Any], classes: Sequence[str]) -> tuple[str, Bo
     return image_id(str(entry["image_id"])), _box([left, top, left + width, top + height], label, entry["score"])
 
 
-def _csv_row(row: Sequence[str]) -> tuple[str, Box]:
-    if len(row) != len(CSV_HEADER):
-        raise ValueError(f"expected {len(CSV_HEADER)} fields, got {len(row)}")
-    return image_id(row[0]), _box(row[2:6], row[1], row[6])
+def _csv_row(row: Row) -> tuple[str, Box]:
+    *corners, score = (row.number(name) for name in CSV_HEADER[2:])
+    return image_id(row["image"]), _box(corners, row["label"], score)
 
 
 def _box(corners: Sequence[Any], label: str, score: Any) -> Box:
@@ -274,12 +274,6 @@ def read_cam(path: Path) -> np.ndarray:
     if not np.isfinite(cam).all():
         raise HasvideoError(f"{path}: the map has values that are not finite")
     return cam
-
-
-def _text(path: Path) -> str:
-    if not path.is_file():
-        raise UsageError(f"no such file: {path}")
-    return read_text(path)
 
 
 def _some(names: Iterable[str]) -> str:

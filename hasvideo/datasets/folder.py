@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,8 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from hasvideo.datasets.names import VideoName, same_videos, video_ids
+from hasvideo.datasets.table import read_table
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.inputs import find_videos
+from hasvideo.video.features import META, FeatureStore
 
 _SHOWN = 5  # names in a message
 
@@ -60,7 +62,7 @@ def labelled_files(videos: Sequence[str], labels: Path, recursive: bool = False)
 
     Args:
         videos: paths or patterns, see :func:`hasvideo.inputs.find_videos`.
-        labels: CSV file, see :func:`read_labels`; videos are named with or without their suffix.
+        labels: CSV file, see :func:`read_labels`; videos are named with or without folder and suffix.
         recursive: also look into the folders of a folder.
 
     Raises:
@@ -71,13 +73,14 @@ def labelled_files(videos: Sequence[str], labels: Path, recursive: bool = False)
     if inputs.missing:
         raise inputs.missing[0][1]
     paths = unique_names(inputs.files.values())
-    by_file_name = {path.name: name for name, path in paths.items()}
+    # A name is compared to all of the file's where its ending is known, else to what is left without it.
+    known = {path.name if VideoName.of(path.name).ending else name: name for name, path in paths.items()}
+    read = read_labels(labels)
+    called = same_videos(read, known, str(labels))
     labelled: dict[str, set[str]] = {}
-    lost = []
-    for video, classes in read_labels(labels).items():
-        name = video if video in paths else by_file_name.get(Path(video).name, "")
-        labelled.setdefault(name, set()).update(classes)
-        lost += [] if name else [video]
+    for video, classes in read.items():
+        labelled.setdefault(known.get(called[video], ""), set()).update(classes)
+    lost = [video for video in read if called[video] not in known]
     if lost:
         raise UsageError(f"{labels} labels {len(lost)} videos that are not among those given: {_list(lost)}")
     unlabelled = [name for name in paths if name not in labelled]
@@ -86,27 +89,38 @@ def labelled_files(videos: Sequence[str], labels: Path, recursive: bool = False)
     return {name: LabelledVideo(tuple(sorted(labelled[name])), path) for name, path in paths.items()}
 
 
+def labelled_features(features: Path, labels: Path) -> dict[str, LabelledVideo]:
+    """The videos of a CSV file whose features are there, by the names that these have.
+
+    Args:
+        features: feature folder; what it lacks keeps its name in the CSV file, without folder and suffix.
+        labels: CSV file, see :func:`read_labels`.
+
+    Raises:
+        HasvideoError: the CSV file cannot be read, or a row is wrong.
+    """
+    read = read_labels(labels)
+    ids = video_ids(read, str(labels))
+    stored = set(FeatureStore(features).videos() if (features / META).exists() else [])
+    called = same_videos(read, stored, str(labels))
+    labelled: dict[str, set[str]] = {}
+    for video, classes in read.items():
+        name = called[video] if called[video] in stored else ids[video]
+        labelled.setdefault(name, set()).update(classes)
+    return {name: LabelledVideo(tuple(sorted(classes))) for name, classes in labelled.items()}
+
+
 def read_labels(path: Path) -> dict[str, set[str]]:
     """The classes of each video from a CSV file with the columns ``video`` and ``label``, a row for each pair.
+
+    Videos are named as the file names them. How the file may be written: :func:`hasvideo.datasets.table.read_table`.
 
     Raises:
         HasvideoError: the file cannot be read, lacks a column, or has a row that is not filled; the message names it.
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise HasvideoError(f"cannot read {path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise HasvideoError(f"{path} is not UTF-8 text (byte {error.start})") from error
-    rows = csv.DictReader(lines, skipinitialspace=True)
-    if not {"video", "label"} <= set(rows.fieldnames or []):
-        raise HasvideoError(f"{path}: the first line must be video,label, got {lines[0] if lines else 'nothing'!r}")
     labels: dict[str, set[str]] = {}
-    for row in rows:
-        video, label = (row["video"] or "").strip(), (row["label"] or "").strip()
-        if not video or not label:
-            raise HasvideoError(f"{path}:{rows.line_num}: video and label must both be filled")
-        labels.setdefault(video, set()).add(label)
+    for row in read_table(path, ("video", "label")):
+        labels.setdefault(row["video"], set()).add(row["label"])
     if not labels:
         raise HasvideoError(f"{path} has no rows under its first line")
     return labels

@@ -13,7 +13,6 @@ Boxes are taken as continuous corners. Nothing assumes that images are square or
 
 from __future__ import annotations
 
-import csv
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -29,6 +28,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
+from hasvideo.datasets.table import Row, read_table
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.files import read_text
 from hasvideo.image.read import read_image
@@ -345,23 +345,21 @@ _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
 def _read_solution(path: Path) -> Iterable[tuple[str, Callable[[], ImageTruth]]]:
-    rows = list(csv.reader(read_text(path).splitlines()))
-    if not rows or rows[0] != ["ImageId", "PredictionString"]:
-        raise HasvideoError(f"{path}: the first line must be ImageId,PredictionString")
-    return [(row[0], partial(_parse_solution, f"{path}, line {number}", row)) for number, row in enumerate(rows[1:], 2)]
+    rows = read_table(path, ("ImageId", "PredictionString"))
+    return [(row["ImageId"], partial(_parse_solution, row)) for row in rows]
 
 
-def _parse_solution(where: str, row: Sequence[str]) -> ImageTruth:
-    words = row[1].split() if len(row) == 2 else []
-    if not words or len(words) % 5:
-        raise HasvideoError(f"{where}: expected groups of a wnid and four numbers")
+def _parse_solution(row: Row) -> ImageTruth:
+    words = row["PredictionString"].split()
+    if len(words) % 5:
+        raise HasvideoError(f"{row.where}: expected groups of a wnid and four numbers")
     try:
         boxes = [
             Box.from_corners([float(word) for word in words[k + 1 : k + 5]], words[k]) for k in range(0, len(words), 5)
         ]
     except ValueError as error:
-        raise HasvideoError(f"{where}: {error}") from error
-    return _truth(where, boxes)
+        raise HasvideoError(f"{row.where}: {error}") from error
+    return _truth(row.where, boxes)
 
 
 def _truth(where: str, boxes: Sequence[Box], width: int = 0, height: int = 0) -> ImageTruth:

@@ -28,6 +28,7 @@ from hasvideo.datasets.annotations import (
     parse_annotations,
     parse_detections,
 )
+from hasvideo.datasets.names import same_videos
 from hasvideo.errors import UsageError
 from hasvideo.types import Detections
 
@@ -80,7 +81,8 @@ def mean_average_precision(
 
     Raises:
         UsageError: unknown protocol, subset or class, or a threshold that is out of range or given twice.
-        HasvideoError: a wrong entry, such as a NaN score or a reversed segment; the message names it.
+        HasvideoError: a wrong entry, such as a NaN score or a reversed segment, or a video's name that may be that of
+            either of two; the message names it.
     """
     return match(
         detections,
@@ -293,8 +295,10 @@ def match(
     """Match detections to ground truth; see :func:`mean_average_precision` for the arguments and errors."""
     thresholds = _check_request(protocol, tiou)
     truth = ground_truth if isinstance(ground_truth, Annotations) else parse_annotations(ground_truth)
-    truth = truth.select_for_evaluation(subset)
     found = detections if isinstance(detections, Segments) else parse_detections(detections)
+    names = same_videos(found.videos, truth.videos, found.source or "detections")
+    found = replace(found, videos=tuple(names[name] for name in found.videos))
+    truth = truth.select_for_evaluation(subset)
     rows = truth.segments()
     videos = tuple(dict.fromkeys([*rows.videos, *found.videos]))
     known = np.arange(len(videos)) < len(rows.videos)

@@ -95,10 +95,6 @@ def test_labelstudio_json_min(tmp_path):
             [task({"ranges": [{"start": 9, "end": 2}], "timelinelabels": ["a"]}, fps=25)],
             "task 7: frames .* is reversed",
         ),
-        (
-            [task({"ranges": [{"start": 9}], "timelinelabels": ["a"]}, fps=25)],
-            "task 7 is not as Label Studio exports it",
-        ),
         ([task({}, fps=-1)], "task 7: fps -1 is not a positive number"),
         ([task({}), task({})], "there was a task for video 'my clip' already"),
         ([{"id": 2, "data": {"text": "hello"}}], 'task 2: its data has no "video"; it has: text'),
@@ -108,3 +104,58 @@ def test_wrong_labelstudio_exports(tmp_path, tasks, message):
     (tmp_path / "e.json").write_text(json.dumps(tasks))
     with pytest.raises(HasvideoError, match=message):
         read_labelstudio(tmp_path / "e.json")
+
+
+def test_labelstudio_phantom_region_costs_no_other(shared_data):
+    with pytest.warns(UserWarning, match="task 7: left out 2 regions: 1 videorectangle, 1 timelinelabels without a w"):
+        read = read_labelstudio(shared_data / "faults" / "ls_phantom.json", fps=25)
+    assert read.videos == {"clip": AnnotatedVideo("test", (Instance("wave", 1.0, 3.0),))}
+
+
+def sound(**value: object) -> dict[str, object]:
+    """A region of the older templates' sound wave, which is in seconds."""
+    return {"type": "labels", "to_name": "audio", "original_length": 10.0, "value": value}
+
+
+def test_labelstudio_reads_sound_regions_beside_frames(tmp_path):
+    frames = {"type": "timelinelabels", "value": {"ranges": [{"start": 1, "end": 25}], "timelinelabels": ["a"]}}
+    both = [frames, sound(start=2.5, end=4, channel=0, labels=["b", "c"])]
+    tasks = [
+        {"id": 1, "data": {"video": "v.mp4", "audio": "v.wav", "fps": 25}, "annotations": [{"result": both}]},
+        {
+            "id": 2,
+            "data": {"audio": "/data/w.wav"},
+            "completions": [{"result": [sound(start=0.5, end=1, labels=["b"])]}],
+        },
+        {"id": 3, "video": "x.mp4", "labels": [{"start": 1, "end": 2, "labels": ["b"], "original_length": 9}]},
+    ]
+    (tmp_path / "e.json").write_text(json.dumps(tasks))
+    assert {name: video.instances for name, video in read_labelstudio(tmp_path / "e.json").videos.items()} == {
+        "v": (Instance("a", 0.0, 1.0), Instance("b", 2.5, 4.0), Instance("c", 2.5, 4.0)),
+        "w": (Instance("b", 0.5, 1.0),),
+        "x": (Instance("b", 1.0, 2.0),),
+    }
+
+
+@pytest.mark.parametrize(
+    ("region", "counted"),
+    [
+        ({"type": "timelinelabels", "value": {"ranges": [{"start": 9}], "timelinelabels": ["b"]}}, "whole range"),
+        ({"type": "timelinelabels", "value": {"ranges": [{"start": 1, "end": 2}]}}, "timelinelabels without a label"),
+        (
+            {"type": "timelinelabels", "value": {"ranges": [], "timelinelabels": ["b"]}},
+            "timelinelabels without a whole",
+        ),
+        (sound(start=1, end=2), "1 labels$"),
+        (sound(start=1, labels=["b"]), "1 labels without a whole range"),
+        ({"type": "labels", "value": {"start": 1, "end": 9, "text": "hello", "labels": ["noun"]}}, "1 labels$"),
+        ({"type": "choices", "value": {"choices": ["good"]}}, "1 choices"),
+    ],
+)
+def test_labelstudio_counts_what_it_cannot_read_by_task(tmp_path, region, counted):
+    whole = {"type": "timelinelabels", "value": {"ranges": [{"start": 1, "end": 25}], "timelinelabels": ["a"]}}
+    task = {"id": 4, "data": {"video": "v.mp4", "fps": 25}, "annotations": [{"result": [region, whole]}]}
+    (tmp_path / "e.json").write_text(json.dumps([task]))
+    with pytest.warns(UserWarning, match=f"task 4: left out 1 regions: .*{counted}"):
+        read = read_labelstudio(tmp_path / "e.json")
+    assert read.videos["v"].instances == (Instance("a", 0.0, 1.0),)

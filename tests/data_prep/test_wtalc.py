@@ -52,8 +52,8 @@ def test_wtalc_with_bytes_and_str(tmp_path):
         ({"subset": np.array(["test"])}, "the arrays have different lengths: 1, 2"),
         ({"labels": np.array([["a"], []], dtype=object)}, "w: v1: 2 segments but 1 labels"),
         (
-            {"segments": np.array([[[1, 2], [3, 3]], []], dtype=object)},
-            r"v1: segment 1: segment \[3, 3\] has no length",
+            {"segments": np.array([[[1, 2], [3, 2]], []], dtype=object)},
+            r"v1: segment 1: segment \[3, 2\] is reversed",
         ),
         ({"duration": np.array([[1.0], [-2.0]])}, "v2: duration -2.0 is not a positive number"),
     ],

@@ -118,7 +118,6 @@ def test_columns_keep_file_order():
 @pytest.mark.parametrize(
     ("item", "message"),
     [
-        ({"label": "a", "segment": [1, 1]}, "segment [1, 1] has no length; the end must come after the start"),
         ({"label": "a", "segment": [2, 1]}, "segment [2, 1] is reversed; the end must come after the start"),
         ({"label": "a", "segment": [1]}, "segment [1] is not [start, end] in seconds"),
         ({"label": "a", "segment": "12"}, "segment '12' is not [start, end] in seconds"),
@@ -225,3 +224,29 @@ def test_real_files(shared_data):
     }
     found = load_detections(folder / "detections/stpn.json")
     assert (len(found), len(found.videos), len(found.labels)) == (9151, 209, 20)
+
+
+def test_instances_without_length_are_left_out_with_one_warning():
+    """The official ActivityNet 1.3 file has some."""
+    segments = [[0, 0], [1, 2], [3, 3]]
+    entry = {"subset": "test", "annotations": [{"label": "a", "segment": s} for s in segments]}
+    with pytest.warns(UserWarning, match="^g.json: left out 2 instances without length, such as a at 0 s of v") as said:
+        read = parse_annotations({"database": {"v": entry, "w": entry | {"annotations": []}}}, "g.json")
+    assert len(said) == 1
+    assert read.videos["v"].instances == (Instance("a", 1.0, 2.0),)
+    assert read.counts()["test"]["instances"] == 1
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_json_with_a_byte_order_mark(tmp_path, encoding):
+    text = '{"database": {"Grüße": {"subset": "test"}}}'
+    (tmp_path / "g.json").write_bytes(text.encode(encoding))
+    assert list(load_annotations(tmp_path / "g.json").videos) == ["Grüße"]
+
+
+def test_annotations_under_the_names_of_others():
+    read = Annotations({"a.mp4": AnnotatedVideo("test", ()), "b": AnnotatedVideo("test", ())})
+    assert list(read.named_like(["a", "b.avi", "c"]).videos) == ["a", "b.avi"]
+    twice = Annotations({"a.mp4": AnnotatedVideo("test", ()), "v/a": AnnotatedVideo("test", ())}, "g.json")
+    with pytest.raises(HasvideoError, match="g.json has video 'a' twice"):
+        twice.named_like(["a"])

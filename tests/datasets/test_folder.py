@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from hasvideo.datasets.folder import (
@@ -5,10 +6,13 @@ from hasvideo.datasets.folder import (
     check_classes,
     class_folders,
     hold_out,
+    labelled_features,
     labelled_files,
     read_labels,
 )
 from hasvideo.errors import HasvideoError, UsageError
+from hasvideo.types import TimeGrid
+from hasvideo.video.features import FeatureMeta, FeatureStore
 
 
 def touch(folder, *names):
@@ -59,6 +63,28 @@ def test_labels_from_a_csv_file(tmp_path):
     assert videos["b"].path == tmp_path / "videos" / "b.mov"
 
 
+def test_labels_name_videos_with_and_without_folder_and_ending(tmp_path):
+    touch(tmp_path / "videos", "a.mp4", "trial.1.mp4", "c.MOV")
+    labels = write(tmp_path / "labels.csv", "Video;Label\nd/a.mp4;wave\na;hug\ntrial.1;hug\nd\\c.mov;wave\n")
+    videos = labelled_files([str(tmp_path / "videos")], labels)
+    assert {name: video.labels for name, video in videos.items()} == {
+        "a": ("hug", "wave"), "trial.1": ("hug",), "c": ("wave",),
+    }  # fmt: skip
+    with pytest.raises(UsageError, match=r"not among those given: a\.avi"):
+        labelled_files([str(tmp_path / "videos")], write(tmp_path / "labels.csv", "video,label\na.avi,x\n"))
+
+
+def test_labels_of_features_go_by_the_features_names(tmp_path):
+    store = FeatureStore.create(tmp_path, FeatureMeta("x", "", TimeGrid(25, 16, 16), 2, "float16"))
+    for name in ("a", "b.mp4", "b.avi"):
+        store.save(name, np.zeros((3, 2), np.float16))
+    labels = write(tmp_path / "labels.csv", "video,label\na.mp4,x\na,y\nb.mp4,x\nv/lost.mp4,y\n")
+    videos = labelled_features(tmp_path, labels)
+    assert {name: video.labels for name, video in videos.items()} == {
+        "a": ("x", "y"), "b.mp4": ("x",), "lost": ("y",),
+    }  # fmt: skip
+
+
 def test_labels_and_videos_must_fit(tmp_path):
     touch(tmp_path / "videos", "a.mp4", "b.mp4")
     folder = [str(tmp_path / "videos")]
@@ -80,8 +106,8 @@ def test_many_names_are_cut_short(tmp_path):
 
 
 @pytest.mark.parametrize(("text", "message"), [
-    ("", "the first line must be video,label, got 'nothing'"),
-    ("a,wave\n", "the first line must be video,label, got 'a,wave'"),
+    ("", "the first line must name the columns video, label; it lacks video. It is nothing"),
+    ("a,wave\n", "it lacks video. It is 'a,wave'; separators tried: a comma, a semicolon, a tab, a bar"),
     ("video,label\na,wave\nb,\n", r"labels\.csv:3: video and label must both be filled"),
     ("video,label\nonly\n", r"labels\.csv:2"),
     ("video,label\n", "has no rows"),
@@ -94,8 +120,8 @@ def test_csv_files_that_are_wrong(tmp_path, text, message):
 def test_csv_files_that_cannot_be_read(tmp_path):
     with pytest.raises(HasvideoError, match="cannot read"):
         read_labels(tmp_path / "absent.csv")
-    (tmp_path / "binary.csv").write_bytes(b"video,label\n\xff\xfe,a\n")
-    with pytest.raises(HasvideoError, match="not UTF-8"):
+    (tmp_path / "binary.csv").write_bytes(b"video,label\n\x81\xfe,a\n")
+    with pytest.raises(HasvideoError, match=r"binary.csv is not UTF-8 text, nor Windows-1252 \(byte 12\)"):
         read_labels(tmp_path / "binary.csv")
 
 

@@ -492,3 +492,32 @@ def test_thirty_thousand_detections_in_a_second_and_ten_times_as_many_in_thirtee
     small, large = seconds(30_000, runs=5), seconds(300_000, runs=3)
     assert small < 1
     assert large < 13 * small
+
+
+@pytest.mark.parametrize("protocol", ["activitynet", "thumos14"])
+def test_intervals_without_length_match_nothing(protocol):
+    """The true one does not count, the found one is a false positive: worth 1/2 at the one instance that is left."""
+    truth = {"v": {"subset": "test", "annotations": [
+        {"label": "Diving", "segment": [0, 0]}, {"label": "Diving", "segment": [2, 4]}]}}  # fmt: skip
+    found = [{"label": "Diving", "score": 0.9, "segment": [0, 0]}, {"label": "Diving", "score": 0.8, "segment": [2, 4]}]
+    with pytest.warns(UserWarning) as said:  # noqa: PT030 (the texts follow)
+        result = mean_average_precision({"results": {"v": found}}, {"database": truth}, protocol, [0.5])
+    assert result["AP"]["Diving"]["0.5"] == 0.5
+    assert result["counts"]["gt_instances"] == 1
+    texts = [str(w.message) for w in said]
+    assert sum("left out 1 instances without length" in text for text in texts) == 1
+    assert sum("detections: 1 detections have no length, and so match nothing" in text for text in texts) == 1
+
+
+def test_videos_with_and_without_ending_are_one():
+    def entry(start):
+        return [{"label": "a", "score": 0.9, "segment": [start, start + 1]}]
+
+    truth = {name: {"subset": "test", "annotations": entry(0)} for name in ("x.mp4", "y", "z.mp4", "z.avi")}
+    found = {"x": entry(0), "y.mp4": entry(0), "z.mp4": entry(0), "z.avi": entry(5)}
+    result = match({"results": found}, {"database": truth}, tiou=[0.5])
+    assert {name: v["true_positives"]["0.5"] for name, v in result.by_video().items()} == {
+        "x.mp4": 1, "y": 1, "z.mp4": 1, "z.avi": 0,
+    }  # fmt: skip
+    with pytest.raises(HasvideoError, match="video 'z' may be 'z.mp4' or 'z.avi'"):
+        match({"results": {"z": entry(0)}}, {"database": truth})
