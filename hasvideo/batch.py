@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic
 import numpy as np
 from tqdm import tqdm
 
-from hasvideo.choice import NMS_TIOU, Choice, check_options, split_classes
+from hasvideo.choice import Choice, check_options, split_classes
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.files import check_writable
 from hasvideo.image.localizer import ImageLocalizer
@@ -231,7 +231,6 @@ class Follow(VideoBatch):
             "--theme": options.theme != "light", "--embed-video": options.embed_video,
             "--labelstudio-prefix": options.labelstudio_prefix,
             "--skip-existing": options.skip_existing, "--recursive": options.recursive,
-            "--nms-tiou": options.nms_tiou != NMS_TIOU,
         }  # fmt: skip
         given = [name for name, value in useless.items() if value]
         if given:

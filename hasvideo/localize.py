@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from hasvideo.choice import NMS_TIOU, TOP_K, Choice, check_options
+from hasvideo.choice import TOP_K, Choice, check_options
 from hasvideo.commands import CallableModule, CommandParser, run
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.image.localizer import ImageLocalizer
@@ -40,7 +40,6 @@ def localize(
     threshold_mode: ThresholdMode | None = None,
     merge_gap: float | None = None,
     min_duration: float | None = None,
-    nms_tiou: float = NMS_TIOU,
     every_box: bool = False,
     start: float | None = None,
     end: float | None = None,
@@ -72,7 +71,6 @@ def localize(
         threshold_mode: ``max`` or ``minmax`` (fraction of the CAM's range); None: the model's.
         merge_gap: of videos: seconds; intervals of one class no further apart become one; None: the model's.
         min_duration: of videos: seconds; shorter intervals are dropped; None: the model's.
-        nms_tiou: of videos: intervals of one class that overlap a better one by more are dropped.
         every_box: of images: a box around every connected component of a class, not only around its largest.
         start, end: part of the video to look at, seconds.
         decoder: of videos: ``decord``, ``torchcodec`` or ``pyav``.
@@ -100,7 +98,6 @@ def localize(
         "threshold_mode": threshold_mode,
         "merge_gap": merge_gap,
         "min_duration": min_duration,
-        "nms_tiou": nms_tiou,
         "every_box": every_box,
     }
     others = {"classes": classes or None, "start": start, "end": end, "decoder": decoder, "engine": engine}
@@ -220,8 +217,6 @@ def _add_video_options(parser: CommandParser) -> None:
     add = parser.add_argument
     add("--merge-gap", type=float, help="videos: join intervals of a class no further apart, seconds")
     add("--min-duration", type=float, help="videos: drop shorter intervals, seconds")
-    add("--nms-tiou", type=float, default=NMS_TIOU,
-        help="videos: drop intervals overlapping a better one of their class by more")  # fmt: skip
     add("--start", type=float, help="videos: look from here on, seconds")
     add("--end", type=float, help="videos: look up to here, seconds")
     add("--decoder", default="decord", help="videos: decord, torchcodec or pyav")

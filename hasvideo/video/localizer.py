@@ -102,6 +102,5 @@ class Localizer:
                 edges=features.edges,
                 rule=rule,
                 model=self.model.name,
-            ),
-            choice.nms_tiou,
+            )
         )
