@@ -191,7 +191,8 @@ def _parser() -> CommandParser:
     add("-o", "--output", type=Path | None, default=None, help="folder of those files (default: the current one)")
     add("--theme", choices=get_args(ThemeName), default="light", help="colours of png, svg and pdf")
     add("--results", type=Path | None, default=None,
-        help="also write all that is found to this JSON file (of images: x.coco.json is COCO's)")  # fmt: skip
+        help="also write all that is found to this file: .json, .csv, .parquet or .xlsx, as its suffix says "
+        "(of images also .coco.json)")  # fmt: skip
     add("--model", default="kinetics400", help="kinetics400, or a checkpoint made by hasvideo train (for videos), "
         "hasvideo train_imagenet or hasvideo train_segmentation (for images)")  # fmt: skip
     add("--classes", type=str | list[str] | None, default=None, help='localize these classes only: "pull ups,lunge"')

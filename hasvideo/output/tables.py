@@ -96,7 +96,7 @@ def _rounded(content: Any) -> Any:
         return {key: _rounded(value) for key, value in content.items()}
     if isinstance(content, list | tuple):
         return [_rounded(value) for value in content]
-    return rounded(content) if isinstance(content, float | np.number) else content
+    return rounded(float(content)) if isinstance(content, float | np.number) else content
 
 
 def describe_rule(rule: IntervalRule) -> str:
