@@ -153,6 +153,15 @@ def test_a_broken_video_does_not_stop_the_others(clip, model, capsys, tmp_path):
     assert sorted(p.name for p in tmp_path.glob("*.csv")) == ["clip.csv"]
 
 
+def test_links_are_videos_and_one_that_leads_nowhere_does_not_stop_the_others(clip, model, capsys, tmp_path):
+    (tmp_path / "again.mp4").symlink_to(clip)
+    (tmp_path / "gone.mp4").symlink_to("moved.mp4")
+    code, _, (error, *_) = command(capsys, tmp_path, "--model", model, "-f", "csv", "-o", tmp_path)
+    assert code == 1
+    assert error == f"hasvideo: error: {tmp_path}/gone.mp4 is a link to moved.mp4, which is not there"
+    assert sorted(p.name for p in tmp_path.glob("*.csv")) == ["again.csv", "clip.csv"]
+
+
 def test_inputs_of_equal_stem_do_not_overwrite_each_other(model, capsys, tmp_path):
     for folder, colour in (("a", "red"), ("b", "green")):
         (tmp_path / folder).mkdir()
