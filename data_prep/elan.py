@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from data_prep.conversion import converter_parser, finish, from_rows, read_all
 from hasvideo.commands import run
@@ -81,7 +82,10 @@ def _instances(eaf: Eaf, tiers: Sequence[str], labels: str, path: Path) -> Itera
 
 def _video(eaf: Eaf, path: Path) -> str:
     media = [item.get("RELATIVE_MEDIA_URL") or item.get("MEDIA_URL") for item in eaf.media_descriptors]
-    return PurePosixPath(media[0].replace("\\", "/")).stem if media and media[0] else path.stem
+    if not media or not media[0]:
+        return path.stem
+    name = PurePosixPath(media[0].replace("\\", "/")).name
+    return PurePosixPath(unquote(name, errors="surrogateescape")).stem
 
 
 if __name__ == "__main__":
