@@ -108,8 +108,9 @@ def _text(subtitles: SSAFile, name: str, **options: Any) -> str:
     from pysubs2.formats import get_format_class
 
     time = {"ms_to_timestamp": staticmethod(partial(_timestamp, name))}
+    writer: Any = type(name, (get_format_class(name),), time)
     text = io.StringIO()
-    type(name, (get_format_class(name),), time).to_file(subtitles, text, name, **options)
+    writer.to_file(subtitles, text, name, **options)
     return text.getvalue()
 
 
