@@ -260,7 +260,9 @@ def _file(link: Mapping[str, str]) -> str:
     """The linked file's name, without folders."""
     absolute, relative = (_last(link.get(key, "")) for key in ("MEDIA_URL", "RELATIVE_MEDIA_URL"))
     # ELAN quotes the absolute address, and not always the relative one.
-    return relative if relative and relative == unquote(absolute) else unquote(relative or absolute)
+    if relative and relative == unquote(absolute):
+        return relative
+    return unquote(relative or absolute, errors="surrogateescape")
 
 
 def _last(address: str) -> str:

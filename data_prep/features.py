@@ -21,6 +21,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from hasvideo.datasets.names import same_videos, video_ids
 from hasvideo.datasets.table import read_table
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.types import TimeGrid
-from hasvideo.video.features import FeatureMeta, FeatureStore
+from hasvideo.video.features import FeatureMeta, FeatureStore, looks_like
 
 Sequences = Iterator[tuple[str, np.ndarray]]
 
@@ -67,18 +68,22 @@ def convert(
         Number of videos.
 
     Raises:
-        HasvideoError: there are no features, D differs between videos, numbers are not finite in the folder's dtype,
-            most lengths disagree with the durations, or the folder holds other features or cannot be written.
+        HasvideoError: there are no features, they are not ``(T, D)``, D differs between videos, numbers are not finite
+            in the folder's dtype, most lengths disagree with the durations, or the folder holds other features or
+            cannot be written.
     """
     store: FeatureStore | None = None
     wrong = count = 0
-    for video, array in sequences:
+    for video, array in _first_compared(sequences):
         about = known.get(video)
-        if own_rate and about is not None and about.fps is not None:
-            array = resample(array, meta.grid, about.fps)
+        rate = about.fps if own_rate and about is not None else None
+        _check_shape(video, array.shape)
+        if about and about.duration:
+            _check_length(video, array.shape, about.duration, replace(meta.grid, fps=rate or meta.grid.fps))
+        if rate is not None:
+            array = resample(array, meta.grid, rate)
         if store is None:
-            dim = array.shape[-1] if array.ndim == 2 else 1
-            store = FeatureStore.create(output, replace(meta, dim=dim))
+            store = FeatureStore.create(output, replace(meta, dim=array.shape[1]))
         complaint = disagreement(len(array), about.duration, meta.grid) if about and about.duration else ""
         if complaint:
             wrong += 1
@@ -93,6 +98,33 @@ def convert(
             f"{output}: {wrong} of {count} videos disagree with their durations; is this right: {grid}?"
         )
     return count
+
+
+def _first_compared(sequences: Sequences) -> Sequences:
+    """Yield the same, but look at two before anything is written: D is what all have in common, T is not.
+
+    Raises:
+        HasvideoError: the first two have T in common.
+    """
+    first = list(islice(sequences, 2))
+    shapes = [array.shape for _, array in first if array.ndim == 2]
+    if len(shapes) == 2 and shapes[0][0] == shapes[1][0] and shapes[0][1] != shapes[1][1]:
+        names, guess = " and ".join(video for video, _ in first), looks_like(shapes[0], shapes[0][0])
+        raise HasvideoError(f"{names} have shapes {shapes[0]} and {shapes[1]}{guess}")
+    while first:
+        yield first.pop(0)
+    yield from sequences
+
+
+def _check_shape(what: str, shape: tuple[int, ...]) -> None:
+    if len(shape) != 2:
+        raise HasvideoError(f"{what} has shape {shape}, features have (T, D){looks_like(shape)}")
+
+
+def _check_length(video: str, shape: tuple[int, ...], duration: float, grid: TimeGrid) -> None:
+    if disagreement(shape[0], duration, grid) and not disagreement(shape[1], duration, grid):
+        length = f"{duration:g} s make about {shape[1]} features"
+        raise HasvideoError(f"{video} has shape {shape}, and {length}{looks_like(shape, shape[0])}")
 
 
 def disagreement(length: int, duration: float, grid: TimeGrid) -> str:
@@ -273,6 +305,8 @@ def _names_file(options: Namespace) -> Path:
 
 def _join(paths: Sequence[Path]) -> np.ndarray:
     arrays = [load_npy(path) for path in paths]
+    for path, array in zip(paths, arrays, strict=True):
+        _check_shape(str(path), array.shape)
     lengths = [len(array) for array in arrays]
     if max(lengths) - min(lengths) > 1:
         found = ", ".join(f"{path}: {length}" for path, length in zip(paths, lengths, strict=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
@@ -13,15 +14,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic
 import numpy as np
 from tqdm import tqdm
 
-from hasvideo.choice import NMS_TIOU, Choice, check_options, split_classes
+from hasvideo.choice import Choice, check_options, split_classes
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.files import check_writable
 from hasvideo.image.localizer import ImageLocalizer
 from hasvideo.inputs import IMAGE, SEGMENTS, VIDEO, Medium, find_files
 from hasvideo.output.base import Found
-from hasvideo.output.images import image_table, write_image_results
-from hasvideo.output.segments import segments_table, write_segments_json
-from hasvideo.output.tables import table, write_results_json
+from hasvideo.output.images import image_table
+from hasvideo.output.results import IMAGE_RESULTS, SEGMENT_RESULTS, VIDEO_RESULTS, Results
+from hasvideo.output.segments import segments_table
+from hasvideo.output.tables import table
 from hasvideo.output.writers import (
     FORMATS,
     IMAGE_FORMATS,
@@ -31,13 +33,15 @@ from hasvideo.output.writers import (
     Registry,
     output_paths,
     resolve_formats,
+    split_names,
+    unknown_format,
     write,
 )
 from hasvideo.progress import FilmStrip, VideoProgress
 from hasvideo.segmentation.segmenter import Segmenter
 from hasvideo.types import Box, Detections, ImageDetections, Segmentation
 from hasvideo.video.decode import check_request
-from hasvideo.video.live import StreamPath, as_source
+from hasvideo.video.live import StreamPath
 from hasvideo.video.localizer import Localizer
 from hasvideo.video.stream import LOOK_BACK, follow
 
@@ -59,11 +63,13 @@ class Batch(ABC, Generic[Found]):
 
     medium: ClassVar[Medium]
     registry: ClassVar[Registry]
+    results: ClassVar[Results]
 
     def __init__(self, options: Namespace) -> None:
         words: list[str] = [options.format] if isinstance(options.format, str) else options.format
         names = [word for word in words if not _is_input(word)]
         inputs = [*options.inputs, *(word for word in words if _is_input(word))]
+        _check_names(names, self.registry)
         if not inputs:
             raise UsageError("no videos or images given (hasvideo localize video.mp4; --help shows the options)")
         self.options = options
@@ -106,13 +112,11 @@ class Batch(ABC, Generic[Found]):
     def _describe(self, found: Found) -> str:
         """What goes to standard output, after the file's path."""
 
-    @abstractmethod
-    def _write_results(self, path: Path) -> None:
-        """Write what was found in all files."""
-
     def _check(self) -> None:
         options = self.options
         check_options(vars(options), self.medium, options.model)
+        if options.results:
+            self.results.check(options.results)
         if options.skip_existing and (options.results or not self.formats):
             raise UsageError("--skip-existing goes by the files of --format and leaves holes in --results: "
                              "give --format and not --results")  # fmt: skip
@@ -134,7 +138,7 @@ class Batch(ABC, Generic[Found]):
                 self._try(file_id, path, f"[{number}/{len(files)}] " if len(files) > 1 else "")
         finally:  # an interrupted batch keeps what it found
             if options.results and self.done:
-                self._write_results(options.results)
+                self.results.write(self.done, options.results, known)
 
     def _progress(self, files: dict[str, Path]) -> Iterable[tuple[str, Path]]:
         return files.items()
@@ -170,7 +174,7 @@ class Batch(ABC, Generic[Found]):
 class VideoBatch(Batch[Detections]):
     """Actions in videos."""
 
-    medium, registry = VIDEO, FORMATS
+    medium, registry, results = VIDEO, FORMATS, VIDEO_RESULTS
 
     def _check(self) -> None:
         super()._check()
@@ -212,9 +216,6 @@ class VideoBatch(Batch[Detections]):
     def _describe(self, found: Detections) -> str:
         return f"({found.info.duration:.2f} s)\n{table(found)}"
 
-    def _write_results(self, path: Path) -> None:
-        write_results_json(self.done, path)
-
 
 class Follow(VideoBatch):
     """Actions in one video as it runs: a line of JSON each, as soon as it is over."""
@@ -231,7 +232,6 @@ class Follow(VideoBatch):
             "--theme": options.theme != "light", "--embed-video": options.embed_video,
             "--labelstudio-prefix": options.labelstudio_prefix,
             "--skip-existing": options.skip_existing, "--recursive": options.recursive,
-            "--nms-tiou": options.nms_tiou != NMS_TIOU,
         }  # fmt: skip
         given = [name for name, value in useless.items() if value]
         if given:
@@ -255,7 +255,7 @@ class Follow(VideoBatch):
 class ImageBatch(Batch[ImageDetections]):
     """Objects in images."""
 
-    medium, registry = IMAGE, IMAGE_FORMATS
+    medium, registry, results = IMAGE, IMAGE_FORMATS, IMAGE_RESULTS
 
     def _check(self) -> None:
         super()._check()
@@ -290,14 +290,11 @@ class ImageBatch(Batch[ImageDetections]):
     def _describe(self, found: ImageDetections) -> str:
         return f"({found.info.width} x {found.info.height})\n{image_table(found)}"
 
-    def _write_results(self, path: Path) -> None:
-        write_image_results(self.done, path, self.localizer.model.classes)
-
 
 class SegmentBatch(Batch[Segmentation]):
     """Segments of images."""
 
-    medium, registry = SEGMENTS, SEGMENT_FORMATS
+    medium, registry, results = SEGMENTS, SEGMENT_FORMATS, SEGMENT_RESULTS
 
     def _load(self, files: dict[str, Path]) -> Sequence[str]:
         self.segmenter = Segmenter(self.options.model, self.options.device)
@@ -312,9 +309,6 @@ class SegmentBatch(Batch[Segmentation]):
 
     def _describe(self, found: Segmentation) -> str:
         return f"({found.info.width} x {found.info.height})\n{segments_table(found)}"
-
-    def _write_results(self, path: Path) -> None:
-        write_segments_json(self.done, path)
 
 
 def _images_bar(files: dict[str, Path], quiet: bool) -> Iterable[tuple[str, Path]]:
@@ -356,6 +350,18 @@ def _say(text: str, error: bool = False) -> None:
 
 
 def _is_input(word: str) -> bool:
-    """Tell files from formats: ``-f json clip.mp4`` hands both to the option."""
-    known = any(word.lower() in formats for formats in REGISTRIES.values())
-    return not known and (Path(word).exists() or bool(Path(word).suffix) or isinstance(as_source(word), StreamPath))
+    """Tell files from formats: ``-f json clip.mp4`` hands both to the option.
+
+    A bare word is a format, whatever lies in the current folder; what is spelled like a path, pattern or URL is none.
+    """
+    return word == "-" or any(mark in word for mark in (".", "/", os.sep, "*", "?", "["))
+
+
+def _check_names(words: Sequence[str], registry: Registry) -> None:
+    """Raise UsageError, before anything is looked at, where a word of ``--format`` is no format of any kind of file."""
+    known = {"all"}.union(*REGISTRIES.values())
+    for word in words:
+        for name in split_names([word]):
+            if name not in known:
+                hint = f"; to localize {word}, name it before -f" if Path(word).exists() else ""
+                raise UsageError(unknown_format(name, registry) + hint)

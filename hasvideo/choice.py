@@ -16,10 +16,9 @@ if TYPE_CHECKING:
     from hasvideo.inputs import Medium
 
 TOP_K = 5
-NMS_TIOU = 0.5
 
 _ONLY_FOR: Mapping[str, Mapping[str, Any]] = {
-    "videos": {"start": None, "end": None, "merge_gap": None, "min_duration": None, "nms_tiou": NMS_TIOU}
+    "videos": {"start": None, "end": None, "merge_gap": None, "min_duration": None}
     | {"decoder": "decord", "engine": "auto", "weights": None, "ray_address": None}
     | {"embed_video": False, "labelstudio_prefix": None},
     "images": {"every_box": False, "ground_truth": None},
@@ -47,7 +46,6 @@ class Choice:
         min_class_score: probability that the file shows the class at all, 0..1, from which a class is localized.
         threshold, threshold_mode: see :class:`hasvideo.types.IntervalRule` and :class:`hasvideo.types.BoxRule`.
         merge_gap, min_duration: of videos, see :class:`hasvideo.types.IntervalRule`.
-        nms_tiou: of videos: intervals of one class that overlap a better one by more than this tIoU are dropped.
         every_box: of images, see ``every`` of :class:`hasvideo.types.BoxRule`.
 
     Raises:
@@ -61,15 +59,13 @@ class Choice:
     threshold_mode: ThresholdMode | None = None
     merge_gap: float | None = None
     min_duration: float | None = None
-    nms_tiou: float = NMS_TIOU
     every_box: bool = False
 
     def __post_init__(self) -> None:
         if self.top_k < 1:
             raise UsageError(f"top-k is a number of classes from 1, got {self.top_k}")
-        for name, value in (("min-class-score", self.min_class_score), ("nms-tiou", self.nms_tiou)):
-            if value is not None and not 0 <= value <= 1:
-                raise UsageError(f"{name} is a number from 0 to 1, got {value}")
+        if self.min_class_score is not None and not 0 <= self.min_class_score <= 1:
+            raise UsageError(f"min-class-score is a number from 0 to 1, got {self.min_class_score}")
 
     def rule(self, default: Rule) -> Rule:
         """The model's rule with what was chosen otherwise.

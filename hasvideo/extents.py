@@ -1,13 +1,12 @@
-"""From a class activation map to extents: threshold, connected components, intervals; non-maximum suppression.
+"""From a class activation map to extents: threshold, connected components, intervals or boxes.
 
 Source: Hide-and-Seek (Singh & Lee, ICCV 2017), sections 3.2 and 3.3, after CAM (Zhou et al., CVPR 2016).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
 from typing import TypeVar, get_args
 
 import numpy as np
@@ -152,44 +151,19 @@ def _relative_mean(cam: np.ndarray, first: int, last: int) -> float:
     return max(0.0, float(cam[first:last].mean() / highest)) if highest > 0 else 0.0
 
 
-def read_detections(detections: Detections, nms_tiou: float = 0.5) -> Detections:
-    """The same detections with their intervals read anew off the activations by their rule.
+def read_detections(detections: Detections) -> Detections:
+    """Recompute the intervals of one video from its activations, by its rule.
+
+    Those of one class are disjoint, so that nothing is left for non-maximum suppression.
 
     Args:
         detections: of one video; its intervals do not matter.
-        nms_tiou: intervals of one class that overlap a better one by more than this tIoU, 0..1, are dropped.
-    """
-    found = [i for a in detections.activations for i in find_intervals(a, detections.edges, detections.rule)]
-    return replace(detections, intervals=tuple(nms(found, nms_tiou)))
-
-
-def nms(intervals: Iterable[Interval], tiou: float) -> list[Interval]:
-    """Class-wise non-maximum suppression: drop what overlaps a better interval of its class by more than ``tiou``.
-
-    Args:
-        intervals: of one video, any order.
-        tiou: temporal IoU, 0..1.
 
     Returns:
-        The kept intervals by falling score, ties by start.
+        The same with the intervals by falling score, ties by start.
     """
-    ordered = sorted(intervals, key=lambda i: (-i.score, i.start))
-    if not _overlapping(ordered):
-        return ordered
-    import torch
-    from torchvision.ops import batched_nms
-
-    labels = {label: index for index, label in enumerate(dict.fromkeys(i.label for i in ordered))}
-    boxes = torch.tensor([[i.start, 0.0, i.end, 1.0] for i in ordered], dtype=torch.float64)
-    # Ranks, not scores: equal scores then keep our order.
-    ranks = torch.arange(len(ordered), 0, -1, dtype=torch.float64)
-    classes = torch.tensor([labels[i.label] for i in ordered])
-    return [ordered[k] for k in batched_nms(boxes, ranks, classes, tiou).tolist()]
-
-
-def _overlapping(intervals: Iterable[Interval]) -> bool:
-    ordered = sorted(intervals, key=lambda i: (i.label, i.start))
-    return any(a.label == b.label and b.start < a.end for a, b in pairwise(ordered))
+    found = [i for a in detections.activations for i in find_intervals(a, detections.edges, detections.rule)]
+    return replace(detections, intervals=tuple(sorted(found, key=lambda i: (-i.score, i.start))))
 
 
 def check_rule(rule: Rule) -> Rule:

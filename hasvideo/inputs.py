@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,7 +63,8 @@ class Inputs:
 
     Attributes:
         files: those of the medium that was asked for, by id.
-        missing: what was asked for but isn't there, or is of the other medium: (argument, reason).
+        missing: what was asked for but isn't there, links that lead nowhere, or what is of the other medium:
+            (argument or file, reason).
         left_out: how many files of the other medium lie among those that folders and patterns gave.
     """
 
@@ -79,6 +80,9 @@ def find_files(
 
     A folder stands for the files in it that end like the medium's, sorted by name; a file named by itself, or that
     matches a pattern, may end in anything but like the other medium's. An existing path is never taken for a pattern.
+
+    A link to a file is a file of its own, under its own name. With ``recursive``, and for ``**``, links to folders are
+    followed out of a folder, but not into it again.
 
     Args:
         arguments: paths or patterns (``**`` matches folders of any depth).
@@ -97,14 +101,19 @@ def find_files(
             if isinstance(source, StreamPath) and not medium.other.claims(source):
                 paths[source] = source
                 continue
-            found, others = _expand(argument, medium, recursive)
+            there = _expand(argument, medium, recursive)
         except UsageError as error:
             missing.append((argument, error))
         except OSError as error:
             missing.append((argument, UsageError(f"cannot look at {argument}: {error.strerror}")))
         else:
+            others = [p for p in there if medium.other.claims(p)]
+            found = [p for p in there if not medium.other.claims(p)]
             for path in found:
-                paths.setdefault(path.resolve(), path)
+                if path.exists():
+                    paths.setdefault(_as_given(path), path)
+                else:
+                    missing.append((str(path), _leads_nowhere(path)))
             if found:
                 left_out += len(others)
             else:
@@ -125,8 +134,8 @@ def wrong_medium(paths: Sequence[Path], medium: Medium, hint: str = "") -> Usage
     return UsageError(f"{paths[0]}{more}" + (f"; {hint}" if hint else f", not {medium.article}"))
 
 
-def _expand(argument: str, medium: Medium, recursive: bool) -> tuple[list[Path], list[Path]]:
-    """What an argument stands for: files of the medium, and files of the other."""
+def _expand(argument: str, medium: Medium, recursive: bool) -> list[Path]:
+    """What an argument stands for: files of either medium, and links to files that are not there."""
     path = Path(argument)
     if not argument:
         raise UsageError(f"an empty name was given as {medium.article}")
@@ -136,23 +145,67 @@ def _expand(argument: str, medium: Medium, recursive: bool) -> tuple[list[Path],
             deeper = "" if recursive else " (--recursive looks into its folders)"
             endings = " ".join(sorted(medium.suffixes))
             raise UsageError(f"no {medium.many} in folder {argument}{deeper}; endings: {endings}")
-    elif path.exists():
+    elif path.exists() or path.is_symlink():
         found = [path]
     elif glob.has_magic(argument):
-        found = sorted(Path(p) for p in glob.glob(argument, recursive=True) if Path(p).is_file())  # noqa: PTH207 (absolute patterns)
+        found = sorted({p for p in _matches(path) if _is_file(p)})
         if not found:
             raise UsageError(f"no file matches {argument}")
     else:
         raise UsageError(f"no such file or folder: {argument}")
-    return [p for p in found if not medium.other.claims(p)], [p for p in found if medium.other.claims(p)]
+    return found
 
 
 def _in_folder(folder: Path, medium: Medium, recursive: bool) -> list[Path]:
     """Its files that end like the medium's or like the other's, sorted."""
     next(folder.iterdir(), None)  # an unreadable folder is not an empty one
-    names = [p for p in (folder.rglob("*") if recursive else folder.glob("*")) if not p.name.startswith(".")]
+    folders = _folders(folder) if recursive else [folder]
+    names = [p for inner in folders for p in inner.glob("*") if not p.name.startswith(".")]
     names = [p for p in names if p.suffix.lower() in medium.suffixes or medium.other.claims(p)]
-    return sorted(p for p in names if not p.name.lower().endswith(_PICTURES) and p.is_file())
+    return sorted(p for p in names if not p.name.lower().endswith(_PICTURES) and _is_file(p))
+
+
+def _matches(pattern: Path) -> Iterator[Path]:
+    """What a pattern matches; of ``glob``, the links that go round would make an endless number of paths."""
+    if "**" not in pattern.parts:
+        yield from map(Path, glob.glob(str(pattern)))  # noqa: PTH207 (absolute patterns)
+        return
+    at = pattern.parts.index("**")
+    rest = pattern.parts[at + 1 :] or ("*",)
+    for start in glob.glob(str(Path(*pattern.parts[:at]))):  # noqa: PTH207
+        for folder in _folders(Path(start)):
+            yield from _matches(Path(glob.escape(str(folder)), *rest))
+
+
+def _folders(folder: Path, way: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """A folder and those in it, at any depth, but hidden ones and links that lead back into it or to where it lies."""
+    way = (*way, folder.resolve())
+    yield folder
+    for inner in folder.glob("*/"):
+        if inner.name.startswith(".") or not inner.is_dir():
+            continue
+        if not inner.is_symlink() or not any(_nested(inner.resolve(), place) for place in way):
+            yield from _folders(inner, way)
+
+
+def _nested(one: Path, other: Path) -> bool:
+    return one.is_relative_to(other) or other.is_relative_to(one)
+
+
+def _is_file(path: Path) -> bool:
+    """Whether it is a file, or a link that leads nowhere and so may be meant as one."""
+    return path.is_file() or (path.is_symlink() and not path.exists())
+
+
+def _leads_nowhere(link: Path) -> UsageError:
+    return UsageError(f"{link} is a link to {link.readlink()}, which is not there")
+
+
+def _as_given(path: Path) -> Path:
+    """The same path from the root on and without ``..``; links in what follows the last ``..`` stay links."""
+    parts = path.absolute().parts
+    after = max((number for number, part in enumerate(parts, start=1) if part == ".."), default=0)
+    return Path(*parts[:after]).resolve().joinpath(*parts[after:])
 
 
 def file_ids(paths: Iterable[Path]) -> dict[str, Path]:
@@ -169,7 +222,7 @@ def file_ids(paths: Iterable[Path]) -> dict[str, Path]:
         lambda p: p.stem,
         lambda p: p.name,
         lambda p: "__".join(part for part in p.parts[-2:] if part != p.anchor),
-        lambda p: "__".join(part for part in p.resolve().parts if part != p.anchor).strip("/\\"),
+        lambda p: "__".join(part for part in _as_given(p).parts if part != p.anchor).strip("/\\"),
     ]
     for rule in rules:
         called = [(rule(p), p) for p in remaining]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from hasvideo.choice import NMS_TIOU, TOP_K, Choice, check_options
+from hasvideo.choice import TOP_K, Choice, check_options
 from hasvideo.commands import QUIET_HELP, CallableModule, CommandParser, add_machine_options, run
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.image.localizer import ImageLocalizer
@@ -41,7 +41,6 @@ def localize(
     threshold_mode: ThresholdMode | None = None,
     merge_gap: float | None = None,
     min_duration: float | None = None,
-    nms_tiou: float = NMS_TIOU,
     every_box: bool = False,
     start: float | None = None,
     end: float | None = None,
@@ -73,7 +72,6 @@ def localize(
         threshold_mode: ``max`` or ``minmax`` (fraction of the CAM's range); None: the model's.
         merge_gap: of videos: seconds; intervals of one class no further apart become one; None: the model's.
         min_duration: of videos: seconds; shorter intervals are dropped; None: the model's.
-        nms_tiou: of videos: intervals of one class that overlap a better one by more are dropped.
         every_box: of images: a box around every connected component of a class, not only around its largest.
         start, end: part of the video to look at, seconds.
         decoder: of videos: ``decord``, ``torchcodec`` or ``pyav``.
@@ -102,7 +100,6 @@ def localize(
         "threshold_mode": threshold_mode,
         "merge_gap": merge_gap,
         "min_duration": min_duration,
-        "nms_tiou": nms_tiou,
         "every_box": every_box,
     }
     others = {"classes": classes or None, "start": start, "end": end, "decoder": decoder, "engine": engine}
@@ -233,7 +230,8 @@ def _add_output(add: Callable[..., Any]) -> None:
     add("-o", "--output", type=Path | None, default=None, metavar="FOLDER",
         help="folder of those files [the current one]")  # fmt: skip
     add("--results", type=Path | None, default=None, metavar="FILE",
-        help="also write all that is found to this JSON file (of images: x.coco.json is COCO's)")  # fmt: skip
+        help="also write all that is found to this file: .json, .csv, .parquet or .xlsx, as its suffix says (of images "
+        "also .coco.json)")  # fmt: skip
     add("--theme", choices=get_args(ThemeName), default="light", help="colours of png, svg and pdf")
     add("--skip-existing", action="store_true", help="skip inputs whose output files are all there")
     add("--quiet", action="store_true", help=QUIET_HELP)
@@ -245,8 +243,6 @@ def _add_for_videos(add: Callable[..., Any]) -> None:
     add("--merge-gap", type=float, metavar=SECONDS,
         help="join intervals of a class that are no further apart [the model's]")  # fmt: skip
     add("--min-duration", type=float, metavar=SECONDS, help="drop shorter intervals [the model's]")
-    add("--nms-tiou", type=float, default=NMS_TIOU,
-        help="drop intervals that overlap a better one of their class by more")  # fmt: skip
     add("--weights", type=Path | None, default=None, metavar="FILE",
         help="weights of the extractor, if the model's features were made with such a file")  # fmt: skip
     add("--embed-video", action="store_true", help="put the video into the HTML page [a link to it]")

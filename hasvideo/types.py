@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     import pandas
 
 
+def rounded(value: float) -> float:
+    """Return a number as files hold it: nine significant digits, and never fewer than six decimals.
+
+    Arithmetic leaves 1.3399999999999999 where 1.34 is meant. Nine digits tell any two float32 scores apart, and six
+    decimals are microseconds. A number that is rounded already stays as it is.
+    """
+    return float(f"{value:.9g}") if abs(value) < 1000 else round(float(value), 6)
+
+
 @dataclass(frozen=True)
 class VideoInfo:
     """What a video file, or a stream, says of itself.
@@ -104,6 +113,12 @@ class Interval:
     label: str
     score: float
 
+    @property
+    def segment(self) -> tuple[float, float]:
+        """Start and end as files hold them, see :func:`rounded`: apart, also where they are not by a microsecond."""
+        start, end = rounded(self.start), rounded(self.end)
+        return start, end if end > start else rounded(start + 1e-6)
+
 
 @dataclass(frozen=True)
 class Activation:
@@ -164,8 +179,11 @@ class Detections:
     model: str = ""
 
     def to_results(self) -> list[dict[str, Any]]:
-        """The video's entry in an ActivityNet submission: ``[{"label", "score", "segment": [start, end]}, ...]``."""
-        return [{"label": i.label, "score": i.score, "segment": [i.start, i.end]} for i in self.intervals]
+        """The video's entry in an ActivityNet submission: ``[{"label", "score", "segment": [start, end]}, ...]``.
+
+        Its numbers are :func:`rounded`: what is scored in memory is what is scored from a file.
+        """
+        return [{"label": i.label, "score": rounded(i.score), "segment": [*i.segment]} for i in self.intervals]
 
     def to_dataframe(self) -> pandas.DataFrame:
         """A row an interval: ``video, start, end, label, score``.

@@ -1,6 +1,9 @@
-"""Thresholding and suppression, on activations whose answer can be seen."""
+"""Thresholding, on activations whose answer can be seen."""
 
 from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hasvideo.errors import UsageError
-from hasvideo.extents import check_rule, components, cut_value, find_intervals, nms
-from hasvideo.types import Activation, Interval, IntervalRule
+from hasvideo.extents import check_rule, components, cut_value, find_intervals, read_detections
+from hasvideo.types import Activation, Detections, Interval, IntervalRule, VideoInfo
 
 
 def activation(*cam: float, score: float = 1.0) -> Activation:
@@ -91,22 +94,21 @@ def test_intervals_lie_inside_the_video_in_order_and_apart(values, threshold):
     assert all(0 <= i.score <= 1 + 1e-9 for i in found)
 
 
-@given(st.lists(st.tuples(st.integers(0, 20), st.integers(1, 9), st.integers(0, 3), st.sampled_from("ab"))))
-def test_nms_is_idempotent_and_leaves_no_overlap_within_a_class(rows):
-    intervals = [Interval(s, s + d, label, score / 3) for s, d, score, label in rows]
-    kept = nms(intervals, 0.3)
-    assert nms(kept, 0.3) == kept
-    assert set(kept) <= set(intervals)
-    for i, a in enumerate(kept):
-        for b in kept[i + 1 :]:
-            inter = max(0.0, min(a.end, b.end) - max(a.start, b.start))
-            union = max(a.end, b.end) - min(a.start, b.start)
-            assert a.label != b.label or inter / union <= 0.3
-
-
-def test_nms_keeps_the_better_interval_and_other_classes():
-    best, worse, other = Interval(0, 10, "a", 0.9), Interval(1, 10, "a", 0.8), Interval(1, 10, "b", 0.1)
-    assert nms([worse, other, best], 0.5) == [best, other]
+@given(
+    st.lists(st.lists(st.sampled_from([-1.0, 0.0, 0.5, 1.0, 2.0]), min_size=6, max_size=6), min_size=1, max_size=3),
+    st.floats(0, 1),
+    st.sampled_from([0.0, 1.0, 2.5]),
+)
+def test_intervals_of_a_class_never_overlap_and_come_by_falling_score(cams, threshold, gap):
+    activations = tuple(Activation(f"class {n}", 0.5, np.array(cam, np.float32)) for n, cam in enumerate(cams))
+    rule = IntervalRule(threshold, "minmax", merge_gap=gap)
+    edges = np.array([0, 1, 2, 2, 3, 4, 5.5])  # with a cell of no length
+    video = Detections("v", VideoInfo(Path("v.mp4"), 5.5, 25, 320, 240), (), activations, edges, rule)
+    found = read_detections(video).intervals
+    assert [(-i.score, i.start) for i in found] == sorted((-i.score, i.start) for i in found)
+    for label in {i.label for i in found}:
+        ordered = sorted((i.start, i.end) for i in found if i.label == label)
+        assert all(end <= start for (_, end), (start, _) in pairwise(ordered))
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,67 @@ def test_the_same_file_twice_is_one_video(folder):
     }  # fmt: skip
 
 
+def test_two_links_to_one_file_are_two_videos(folder):
+    (folder / "c.mp4").symlink_to("b.mp4")
+    (folder / "deep" / "d.mp4").symlink_to(folder / "b.mp4")
+    assert names([folder / "b.mp4", folder / "c.mp4", folder / "deep"]) == {
+        "b": "b.mp4", "c": "c.mp4", "a": "a.mp4", "d": "d.mp4",
+    }  # fmt: skip
+    assert set(names([folder, folder / "deep" / ".." / "c.mp4"])) == {"a", "b", "c", "x[1]"}
+
+
+def test_a_folder_and_a_link_to_it_give_each_file_twice(folder):
+    (folder / "again").symlink_to("deep")
+    assert find_videos([f"{folder}/deep", f"{folder}/again"]).files == {
+        "deep__a.mp4": folder / "deep" / "a.mp4", "again__a.mp4": folder / "again" / "a.mp4",
+    }  # fmt: skip
+
+
+def test_what_follows_a_link_and_two_dots_lies_where_the_link_leads(folder):
+    (folder / "x" / "y").mkdir(parents=True)
+    (folder / "x" / "b.mp4").touch()
+    (folder / "link").symlink_to("x/y")
+    given = [folder / "b.mp4", folder / "link" / ".." / "b.mp4", folder / "x" / "b.mp4"]
+    assert {p.resolve() for p in find_videos(map(str, given)).files.values()} == {folder / "b.mp4", folder / "x/b.mp4"}
+
+
+@pytest.mark.parametrize("medium", [VIDEO, IMAGE])
+@pytest.mark.parametrize("argument", ["", "*.*", "**", "gone{suffix}"])
+def test_a_link_that_leads_nowhere_is_named_and_the_rest_goes_on(tmp_path, medium, argument):
+    suffix = ".mp4" if medium is VIDEO else ".png"
+    (tmp_path / f"there{suffix}").touch()
+    (tmp_path / f"gone{suffix}").symlink_to("moved")
+    found = find_files([str(tmp_path / argument.format(suffix=suffix)), f"{tmp_path}/there{suffix}"], medium)
+    assert list(found.files) == ["there"]
+    ((what, error),) = found.missing
+    assert what == str(tmp_path / f"gone{suffix}")
+    assert str(error) == f"{what} is a link to moved, which is not there"
+
+
+def test_links_that_are_not_for_this_medium_are_not_complained_about(tmp_path):
+    (tmp_path / "a.mp4").touch()
+    (tmp_path / "round.mp4").symlink_to("round.mp4")
+    for name in ("gone.png", "gone.txt"):
+        (tmp_path / name).symlink_to("moved")
+    found = find_videos([str(tmp_path)])
+    assert ([what for what, _ in found.missing], found.left_out) == ([f"{tmp_path}/round.mp4"], 1)
+
+
+@pytest.mark.parametrize("deep", ["{folder}", "{folder}/**/*.mp4", "{folder}/**"])
+def test_links_to_folders_are_followed_out_but_never_round(folder, tmp_path_factory, deep):
+    other = tmp_path_factory.mktemp("other")
+    (other / "o.mp4").touch()
+    (other / "back").symlink_to(folder)
+    (other / "self").symlink_to(other)
+    (folder / "out").symlink_to(other)
+    (folder / "deep" / "up").symlink_to("..")
+    (folder / "latest").symlink_to("deep")
+    (folder / "above").symlink_to(folder.parent)
+    found = find_videos([deep.format(folder=folder)], recursive=True)
+    paths = {str(path.relative_to(folder)) for path in found.files.values()}
+    assert paths - {"a.MKV", "notes.txt"} == {"b.mp4", "x[1].mp4", "deep/a.mp4", "out/o.mp4"}
+
+
 def test_a_named_file_may_end_in_anything(folder):
     assert names([folder / "notes.txt"]) == {"notes": "notes.txt"}
 

@@ -153,6 +153,15 @@ def test_a_broken_video_does_not_stop_the_others(clip, model, capsys, tmp_path):
     assert sorted(p.name for p in tmp_path.glob("*.csv")) == ["clip.csv"]
 
 
+def test_links_are_videos_and_one_that_leads_nowhere_does_not_stop_the_others(clip, model, capsys, tmp_path):
+    (tmp_path / "again.mp4").symlink_to(clip)
+    (tmp_path / "gone.mp4").symlink_to("moved.mp4")
+    code, _, (error, *_) = command(capsys, tmp_path, "--model", model, "-f", "csv", "-o", tmp_path)
+    assert code == 1
+    assert error == f"hasvideo: error: {tmp_path}/gone.mp4 is a link to moved.mp4, which is not there"
+    assert sorted(p.name for p in tmp_path.glob("*.csv")) == ["again.csv", "clip.csv"]
+
+
 def test_inputs_of_equal_stem_do_not_overwrite_each_other(model, capsys, tmp_path):
     for folder, colour in (("a", "red"), ("b", "green")):
         (tmp_path / folder).mkdir()
@@ -196,6 +205,36 @@ def test_options_may_come_from_a_file_and_the_command_line_wins(clip, model, cap
     config.write_text(f"model: {model}\nclasses: green\nmin_duration: 3\n")
     assert "no action" in command(capsys, clip, "--config", config)[1]
     assert "green" in command(capsys, clip, "--config", config, "--min-duration", "0.5")[1]
+
+
+@pytest.mark.parametrize("arguments", [["clip.mp4", "-f", "clips"], ["-f", "clips"], ["-f", "json", "clips"]])
+def test_a_folder_is_never_meant_by_the_name_of_a_format(clip, model, tmp_path, capsys, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "clips").mkdir()
+    paint_video(tmp_path / "clips" / "other.mp4", "red")
+    code, out, (error,) = command(capsys, *arguments, "--model", model)
+    assert (code, out) == (2, "")
+    assert error.startswith("unknown output format 'clips'; accepted: json, csv,")
+    assert error.endswith("; to localize clips, name it before -f")
+
+
+@pytest.mark.parametrize("word", ["clips/", "./clips", "clips/*", "clips/other.mp4"])
+def test_what_is_spelled_like_a_path_is_none_of_the_formats_before_it(model, tmp_path, capsys, monkeypatch, word):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "clips").mkdir()
+    paint_video(tmp_path / "clips" / "other.mp4", "red")
+    assert command(capsys, "-f", "json", word, "-o", "out", "--model", model)[0] == 0
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["other.json"]
+
+
+def test_results_are_what_their_suffix_says(clip, model, tmp_path, capsys):
+    other = paint_video(tmp_path / "a.mp4", "black", "red")
+    arguments = (clip, other, "--model", model, "--classes", "red,green", "--results", tmp_path / "all.csv")
+    assert command(capsys, *arguments)[0] == 0
+    lines = (tmp_path / "all.csv").read_text().splitlines()
+    assert [line.rpartition(",")[0] for line in lines] == [
+        "video,start,end,label", "a,1,2,red", "clip,1,3,red", "clip,3,4,green",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -266,6 +305,11 @@ def test_classes_are_listed(model, capsys):
 @pytest.mark.parametrize(("arguments", "message"), [
     ([], "no videos or images given"),
     (["{clip}", "-f", "jsn"], "did you mean json"),
+    (["{clip}", "-f", "tsv"], "unknown output format 'tsv'; accepted: json"),
+    (["{clip}", "--results", "{folder}/all.tsv"], "accepted: .json, .csv, .parquet, .xlsx"),
+    (["{clip}", "--results", "{folder}/all"], "the suffix says the format"),
+    (["{clip}", "--results", "{folder}/all.coco.json"], "accepted: .json, .csv"),
+    (["{clip}", "--results", "{folder}/empty"], "accepted: .json, .csv"),
     (["{clip}", "--classes", "gren"], "did you mean 'green'"),
     (["{clip}", "--top-k", "many"], "top_k"),
     (["{clip}", "--nonsense"], "nonsense"),

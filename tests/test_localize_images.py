@@ -239,6 +239,7 @@ def test_of_files_of_both_the_fitting_ones_are_done(image, model, capsys, tmp_pa
     (["--theme", "sepia", "-f", "png"], 2, "sepia"),
     (["--model", "absent.ckpt"], 2, "neither kinetics400 nor a checkpoint"),
     (["-f", "json", "-o", "{folder}/file/deep"], 1, "cannot write"),
+    (["--results", "all.tsv"], 2, "accepted: .json, .coco.json, .csv, .parquet, .xlsx"),
     (["--results", "{folder}/file/all.json"], 1, "cannot write"),
 ])  # fmt: skip
 def test_wrong_usage_is_one_line(image, model, capsys, tmp_path, monkeypatch, arguments, code, message):

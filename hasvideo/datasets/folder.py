@@ -44,7 +44,8 @@ def class_folders(folder: Path) -> dict[str, LabelledVideo]:
     classes = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
     if not classes:
         raise UsageError(f"{folder} holds no folders: give a folder that holds a folder for each class, or --labels")
-    beside = [p.name for p in find_videos([str(folder)]).files.values()]
+    inputs = find_videos([str(folder)])
+    beside = [p.name for p in inputs.files.values()] + [Path(f).name for f, _ in inputs.missing if f != str(folder)]
     if beside:
         raise UsageError(f"videos without a label lie beside the class folders of {folder}: {_list(beside)}")
     paths: dict[str, list[Path]] = {}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import mimetypes
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from hasvideo.output.base import WriteOptions, Writer, chronological, labels, one_line, relative_path, write_unicode
 from hasvideo.types import Detections
@@ -47,7 +49,14 @@ def _tier(label: str) -> str:
 
 
 def _link_video(eaf: Eaf, video: Path, folder: Path) -> None:
-    # ELAN itself writes these paths unquoted.
     mimetype = mimetypes.guess_type(video.name)[0] or "unknown"
-    absolute = f"file:///{one_line(video.absolute().as_posix()).lstrip('/')}"
-    eaf.add_linked_file(absolute, relpath=one_line(relative_path(video, folder)), mimetype=mimetype)
+    absolute = f"file:///{_escaped(video.absolute().as_posix().lstrip('/'))}"
+    eaf.add_linked_file(absolute, relpath=_escaped(relative_path(video, folder)), mimetype=mimetype)
+
+
+def _escaped(path: str) -> str:
+    """The path as the ``anyURI`` that the schema of .eaf files asks for, whose type leaves blanks and letters alone.
+
+    ELAN writes and looks for those as they are, so that escaping them too would break its links.
+    """
+    return "".join(quote(os.fsencode(c), safe="") if c in "%#?[]\\" or not c.isprintable() else c for c in path)

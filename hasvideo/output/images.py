@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from hasvideo.errors import HasvideoError
 from hasvideo.output.base import WriteOptions, Writer, one_line
-from hasvideo.output.tables import aligned, nothing_found, write_csv, write_json
+from hasvideo.output.tables import Row, aligned, nothing_found, write_csv, write_json
 from hasvideo.types import Box, ImageDetections
 
 VERSION = "hasvideo 1"
 COCO_SUFFIX = ".coco.json"
+COLUMNS = ("image", "label", "xmin", "ymin", "xmax", "ymax", "score")
 
 
 class ImageJsonWriter(Writer[ImageDetections]):
@@ -32,11 +33,7 @@ class ImageCsvWriter(Writer[ImageDetections]):
 
     def write(self, detections: ImageDetections, paths: Sequence[Path], options: WriteOptions) -> None:
         """Write ``<image>.csv``."""
-        rows = [
-            [detections.image, box.label, *(f"{x:g}" for x in box.corners), f"{box.score:.6g}"]
-            for box in detections.boxes
-        ]
-        write_csv(paths[0], [["image", "label", "xmin", "ymin", "xmax", "ymax", "score"], *rows])
+        write_csv(paths[0], COLUMNS, image_rows([detections]))
 
 
 class CocoWriter(Writer[ImageDetections]):
@@ -65,6 +62,11 @@ def write_image_results(detections: Sequence[ImageDetections], path: Path, class
         write_json(path, [_coco_result(d.image, box, numbers) for d in detections for box in d.boxes])
     else:
         write_json(path, {"version": VERSION, "results": {d.image: _entry(d) for d in detections}})
+
+
+def image_rows(detections: Iterable[ImageDetections]) -> Iterator[Row]:
+    """Rows of :data:`COLUMNS` for any number of images, the boxes of each by falling score."""
+    return ((d.image, box.label, *box.corners, box.score) for d in detections for box in d.boxes)
 
 
 def image_table(detections: ImageDetections) -> str:

@@ -21,7 +21,6 @@ from any constant rate; re-encode those to a constant one first.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -30,6 +29,7 @@ from xml.sax.saxutils import quoteattr
 
 from hasvideo.output.base import WriteOptions, Writer, chronological, labels, one_line, url_path, write_unicode
 from hasvideo.output.palette import color
+from hasvideo.output.tables import write_json
 from hasvideo.types import Detections, Interval, VideoInfo
 
 _CONFIG = """\
@@ -51,7 +51,7 @@ class LabelStudioWriter(Writer[Detections]):
         """Write ``<video>.labelstudio.json`` and ``<video>.labelstudio.xml``."""
         task = _task(detections, options.labelstudio_prefix)
         write_unicode(paths[1], labeling_config(labels(detections)))
-        write_unicode(paths[0], json.dumps([task], ensure_ascii=False, indent=1, default=float) + "\n")
+        write_json(paths[0], [task])
 
 
 def labeling_config(names: Iterable[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +14,13 @@ from hasvideo.output.base import WriteOptions, Writer, one_line
 from hasvideo.output.images import VERSION
 from hasvideo.output.palette import ThemeName, theme_named, theme_of, voc_palette
 from hasvideo.output.plots import save_figure, write_line
-from hasvideo.output.tables import aligned, write_json
+from hasvideo.output.tables import Row, aligned, write_json
 from hasvideo.types import Segmentation
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+COLUMNS = ("image", "label", "share")
 
 _DPI = 150
 _PANEL, _LEGEND = 5.0, 2.6  # inches of the image's longer side, and of the legend's width
@@ -85,6 +87,11 @@ def write_segments_json(segmentations: Iterable[Segmentation], path: Path) -> No
         for s in segmentations
     }
     write_json(path, {"version": VERSION, "results": entries})
+
+
+def share_rows(segmentations: Iterable[Segmentation]) -> Iterator[Row]:
+    """Rows of :data:`COLUMNS` for any number of images: the share of the pixels, 0..1, of each class that has any."""
+    return ((s.image, label, share) for s in segmentations for label, share in s.shares.items())
 
 
 def write_mask(labels: np.ndarray, path: Path) -> None:

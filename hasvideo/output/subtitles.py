@@ -7,10 +7,12 @@ ASS have no escape that every player honours, so there they become full-width fo
 from __future__ import annotations
 
 import html
+import io
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hasvideo.output.base import WriteOptions, Writer, chronological, labels, one_line, write_unicode
 from hasvideo.output.palette import color
@@ -33,7 +35,7 @@ class SrtWriter(Writer[Detections]):
             (start, end, "\\N".join(_caption(i).translate(_FULL_WIDTH) for i in intervals))
             for start, end, intervals in _moments(detections.intervals)
         ]
-        write_unicode(paths[0], _subtitles(cues).to_string("srt", keep_ssa_tags=True))
+        write_unicode(paths[0], _text(_subtitles(cues), "srt", keep_ssa_tags=True))
 
 
 class VttWriter(Writer[Detections]):
@@ -44,7 +46,7 @@ class VttWriter(Writer[Detections]):
     def write(self, detections: Detections, paths: Sequence[Path], options: WriteOptions) -> None:
         """Write ``<video>.vtt``."""
         cues = [(*_milliseconds(i), _vtt_escape(_caption(i))) for i in chronological(detections.intervals)]
-        write_unicode(paths[0], _subtitles(cues).to_string("vtt", keep_ssa_tags=True))
+        write_unicode(paths[0], _text(_subtitles(cues), "vtt", keep_ssa_tags=True))
 
 
 class AssWriter(Writer[Detections]):
@@ -60,7 +62,7 @@ class AssWriter(Writer[Detections]):
         for event, interval in zip(subtitles.events, intervals, strict=True):
             event.style = f"class{names.index(interval.label) + 1}"
         _add_styles(subtitles, len(names), detections.info.width, detections.info.height)
-        write_unicode(paths[0], subtitles.to_string("ass", header_notice="hasvideo"))
+        write_unicode(paths[0], _text(subtitles, "ass", header_notice="hasvideo"))
 
 
 def _caption(interval: Interval) -> str:
@@ -96,6 +98,30 @@ def _subtitles(cues: Iterable[tuple[int, int, str]]) -> SSAFile:
     subtitles = SSAFile()
     subtitles.events = [SSAEvent(start=start, end=end, text=text) for start, end, text in cues]
     return subtitles
+
+
+def _text(subtitles: SSAFile, name: str, **options: Any) -> str:
+    """What pysubs2 writes, but with all the hours: its own clock stops at 100 h, and that of ASS at 10 h.
+
+    FFmpeg and libass, and with them most players, read hours of any number of digits.
+    """
+    from pysubs2.formats import get_format_class
+
+    time = {"ms_to_timestamp": staticmethod(partial(_timestamp, name))}
+    writer: Any = type(name, (get_format_class(name),), time)
+    text = io.StringIO()
+    writer.to_file(subtitles, text, name, **options)
+    return text.getvalue()
+
+
+def _timestamp(name: str, ms: int) -> str:
+    """``hh:mm:ss,mmm`` (srt), ``hh:mm:ss.mmm`` (vtt) or ``h:mm:ss.cc`` (ass)."""
+    per_second, digits, hour_digits = (100, 2, 1) if name == "ass" else (1000, 3, 2)
+    seconds, fraction = divmod((ms + 5) // 10 if name == "ass" else ms, per_second)
+    minutes, second = divmod(seconds, 60)
+    hour, minute = divmod(minutes, 60)
+    mark = "," if name == "srt" else "."
+    return f"{hour:0{hour_digits}}:{minute:02}:{second:02}{mark}{fraction:0{digits}}"
 
 
 def _add_styles(subtitles: SSAFile, classes: int, width: int, height: int) -> None:

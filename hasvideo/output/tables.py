@@ -1,4 +1,4 @@
-"""Rows of intervals: the table on standard output, CSV, and ActivityNet's submission JSON."""
+"""Rows of intervals: the table on standard output, files of rows, and ActivityNet's submission JSON."""
 
 from __future__ import annotations
 
@@ -6,12 +6,19 @@ import csv
 import io
 import json
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hasvideo.output.base import WriteOptions, Writer, chronological, one_line, write_unicode
-from hasvideo.types import Activation, Detections, IntervalRule, ThresholdMode
+from hasvideo.types import Activation, Detections, Interval, IntervalRule, ThresholdMode, rounded
+
+COLUMNS = ("video", "start", "end", "label", "score")
+
+Row = tuple[str | float, ...]
+"""Cells of a file of rows: texts and numbers."""
 
 
 class JsonWriter(Writer[Detections]):
@@ -25,29 +32,39 @@ class JsonWriter(Writer[Detections]):
 
 
 class CsvWriter(Writer[Detections]):
-    """``video,start,end,label,score``: seconds to the millisecond, intervals by falling score."""
+    """``video,start,end,label,score``: seconds, intervals by falling score."""
 
     suffixes = (".csv",)
 
     def write(self, detections: Detections, paths: Sequence[Path], options: WriteOptions) -> None:
         """Write ``<video>.csv``."""
-        rows = [
-            [detections.video, f"{i.start:.3f}", f"{i.end:.3f}", i.label, f"{i.score:.6g}"]
-            for i in detections.intervals
-        ]
-        write_csv(paths[0], [["video", "start", "end", "label", "score"], *rows])
+        write_csv(paths[0], COLUMNS, (_row(detections.video, i) for i in detections.intervals))
 
 
-def write_csv(path: Path, rows: Iterable[Sequence[str]]) -> None:
-    """Write rows of text, the header first.
+def result_rows(detections: Sequence[Detections]) -> Iterator[Row]:
+    """Rows of :data:`COLUMNS` for any number of videos, one after the other, the intervals of each in order of time."""
+    return (_row(d.video, i) for d in detections for i in chronological(d.intervals))
+
+
+def _row(video: str, interval: Interval) -> Row:
+    return video, *interval.segment, interval.label, interval.score
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
+    """Write rows under the names of their columns; numbers are :func:`hasvideo.types.rounded`.
 
     Raises:
         HasvideoError: the file cannot be written.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([field.replace("\r", " ") for field in row] for row in rows)  # csv quotes a line feed only
+    writer.writerows([columns, *([_cell(value) for value in row] for row in rows)])
     write_unicode(path, text.getvalue())
+
+
+def _cell(value: str | float) -> str:
+    # csv quotes a line feed, but no carriage return.
+    return value.replace("\r", " ") if isinstance(value, str) else f"{rounded(value):.15g}"
 
 
 def write_results_json(detections: Sequence[Detections], path: Path) -> None:
@@ -65,12 +82,21 @@ def write_results_json(detections: Sequence[Detections], path: Path) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON; arrays' numbers may be in it.
+    """Write JSON; arrays' numbers may be in it. Fractions are :func:`hasvideo.types.rounded`.
 
     Raises:
         HasvideoError: the file cannot be written.
     """
-    write_unicode(path, json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False, default=float) + "\n")
+    write_unicode(path, json.dumps(_rounded(content), ensure_ascii=False, indent=1, allow_nan=False) + "\n")
+
+
+def _rounded(content: Any) -> Any:
+    """The same with numbers that JSON can hold."""
+    if isinstance(content, Mapping):
+        return {key: _rounded(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_rounded(value) for value in content]
+    return rounded(float(content)) if isinstance(content, float | np.number) else content
 
 
 def describe_rule(rule: IntervalRule) -> str:

@@ -79,13 +79,18 @@ def resolve_formats(names: Sequence[str], registry: Registry = FORMATS) -> list[
     Raises:
         UsageError: a name is not known, or there is none at all.
     """
-    asked = [part for name in names for part in name.lower().replace(",", " ").split()]
+    asked = split_names(names)
     if not asked:
         raise UsageError(f"no output format given; accepted: {', '.join(registry)}, all")
     for name in asked:
         if name != "all" and name not in registry:
-            raise UsageError(_unknown_format(name, registry))
+            raise UsageError(unknown_format(name, registry))
     return list(dict.fromkeys(known for name in asked for known in (registry if name == "all" else [name])))
+
+
+def split_names(names: Sequence[str]) -> list[str]:
+    """Single names in lower case, of which one text may hold several, separated by commas."""
+    return [part for name in names for part in name.lower().replace(",", " ").split()]
 
 
 def output_paths(file_id: str, folder: Path, formats: Sequence[str], registry: Registry = FORMATS) -> list[Path]:
@@ -152,11 +157,12 @@ def _write(
     return written
 
 
-def _unknown_format(name: str, registry: Registry) -> str:
+def unknown_format(name: str, registry: Registry) -> str:
+    """What to say of a format that a registry lacks."""
     owners = [what for what, formats in REGISTRIES.items() if name in formats]
     if owners:
         ours = next(what for what, formats in REGISTRIES.items() if formats is registry)
         return f"output format {name!r} is for {owners[0]}; accepted for {ours}: {', '.join(registry)}, all"
-    close = difflib.get_close_matches(name, [*registry, "all"], n=1)
+    close = difflib.get_close_matches(name, [*registry, "all"], n=1, cutoff=0.75)  # a slip, not tsv for svg
     hint = f"did you mean {close[0]}? " if close else ""
     return f"unknown output format {name!r}; {hint}accepted: {', '.join(registry)}, all"

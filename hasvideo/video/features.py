@@ -246,9 +246,45 @@ class FeatureStore:
         if dtype.name not in DTYPES:
             raise HasvideoError(f"{self._place(video)} holds {dtype}; accepted: {', '.join(DTYPES)}")
         if len(shape) != 2 or shape[1] != self.meta.dim or shape[0] < 1:
-            raise HasvideoError(
-                f"{self._place(video)} has shape {shape}; {META} promises (T, {self.meta.dim}) with T >= 1"
-            )
+            promise = f"{META} promises (T, {self.meta.dim}) with T >= 1"
+            raise HasvideoError(f"{self._place(video)} has shape {shape}; {promise}{looks_like(shape, self.meta.dim)}")
+
+
+def looks_like(shape: tuple[int, ...], dim: int | None = None) -> str:
+    """Say what an array that is not ``(T, D)`` seems to be, and the numpy expression that makes it so.
+
+    Args:
+        shape: of the array.
+        dim: D, if it is known.
+
+    Returns:
+        The end of a message, from its colon on; empty where the shape is like nothing known.
+    """
+    what, remedy = _guess(shape, dim)
+    return f": it looks like {what}; {remedy} makes (T, D) of it" if what else ""
+
+
+def _guess(shape: tuple[int, ...], dim: int | None) -> tuple[str, str]:
+    match shape:
+        case (first, second) if first == dim != second:
+            return "transposed features (D, T)", "array.T"
+        case (_, (5 | 10) as crops, _):
+            return f"features of {crops} crops (T, {crops}, D)", "array.mean(axis=1)"
+        case ((5 | 10) as crops, second, _) if second == dim:
+            return f"features of {crops} crops, transposed ({crops}, D, T)", "array.mean(axis=0).T"
+        case ((5 | 10) as crops, _, _):
+            return f"features of {crops} crops ({crops}, T, D)", "array.mean(axis=0)"
+        case (1, second, _) if second == dim:
+            return "a batch of one, transposed (1, D, T)", "array[0].T"
+        case (1, _, _):
+            return "a batch of one (1, T, D)", "array[0]"
+        case (_, 1, _):
+            return "features with an axis too many (T, 1, D)", "array[:, 0]"
+        case (_, _, _, _):
+            return "maps that are not pooled over space (T, D, H, W)", "array.mean(axis=(2, 3))"
+        case (only,) if dim in (None, only):
+            return "one feature of the whole video (D)", "array[None]"
+    return "", ""
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -104,6 +104,5 @@ class Localizer:
                 edges=features.edges,
                 rule=rule,
                 model=self.model.name,
-            ),
-            choice.nms_tiou,
+            )
         )

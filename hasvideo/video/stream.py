@@ -57,7 +57,7 @@ def follow(
     Args:
         source: video file, named pipe, ``-`` for standard input, or URL.
         localizer: model, extractor and, for files, decoder.
-        choice: classes and rule; ``nms_tiou`` has no meaning, as intervals of a class never overlap here.
+        choice: classes and rule.
         look_back: see :class:`Follower`.
         start, end: part of the video, seconds.
         watch: see :func:`hasvideo.video.extraction.extract_features`.

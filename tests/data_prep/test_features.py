@@ -51,6 +51,45 @@ def test_streams_stand_side_by_side(tmp_path, capsys):
     assert capsys.readouterr() == (f"{tmp_path / 'out'}: 2 videos\n", "")
 
 
+@pytest.mark.parametrize(("shape", "seems", "remedy"), [
+    ((30, 10, 64), "features of 10 crops (T, 10, D)", "array.mean(axis=1)"),
+    ((10, 30, 64), "features of 10 crops (10, T, D)", "array.mean(axis=0)"),
+    ((30, 5, 64), "features of 5 crops (T, 5, D)", "array.mean(axis=1)"),
+    ((1, 30, 64), "a batch of one (1, T, D)", "array[0]"),
+    ((30, 1, 64), "features with an axis too many (T, 1, D)", "array[:, 0]"),
+    ((30, 64, 7, 7), "maps that are not pooled over space (T, D, H, W)", "array.mean(axis=(2, 3))"),
+    ((64,), "one feature of the whole video (D)", "array[None]"),
+])  # fmt: skip
+@pytest.mark.parametrize("layout", ["flat", "streams"])
+def test_other_layouts_of_an_array_are_told_with_the_remedy(tmp_path, shape, seems, remedy, layout):
+    values = np.zeros(shape, np.float32)
+    for folder in ("rgb", "flow") if layout == "streams" else (".",):
+        save(tmp_path / "features" / folder / "v.npy", values)
+    with pytest.raises(HasvideoError) as caught:
+        convert(tmp_path, layout, tmp_path / "features")
+    assert f"v.npy has shape {shape}" in str(caught.value) or f"v has shape {shape}" in str(caught.value)
+    assert str(caught.value).endswith(f": it looks like {seems}; {remedy} makes (T, D) of it")
+    made = eval(remedy, {"array": values})
+    assert made.ndim == 2
+    assert made.shape[1] == 64
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("known", ["lengths of two", "a duration"])
+def test_transposed_features_are_told_before_anything_is_written(tmp_path, known):
+    save(tmp_path / "features" / "a.npy", array(1024, 30))
+    if known == "a duration":  # 30 features, 1 024 numbers each
+        options = ("--annotations", annotations(tmp_path, a=4.4))
+    else:
+        options = ()
+        save(tmp_path / "features" / "b.npy", array(1024, 45))
+    with pytest.raises(
+        HasvideoError, match=r"\(1024, 30\).* it looks like transposed features \(D, T\); array\.T makes"
+    ):
+        convert(tmp_path, "flat", tmp_path / "features", *options)
+    assert not (tmp_path / "out").exists()
+
+
 def test_one_stream_alone(tmp_path):
     rgb = array(10)
     save(tmp_path / "features" / "rgb" / "v.npy", rgb)

@@ -85,6 +85,25 @@ def test_labels_of_features_go_by_the_features_names(tmp_path):
     }  # fmt: skip
 
 
+def test_a_link_is_labelled_by_its_own_name(tmp_path):
+    touch(tmp_path, "pool/1.mp4", "videos/a.mp4")
+    for name in ("b.mp4", "c.mp4"):
+        (tmp_path / "videos" / name).symlink_to(tmp_path / "pool" / "1.mp4")
+    labels = write(tmp_path / "labels.csv", "video,label\na,wave\nb,hug\nc.mp4,kick\n")
+    videos = labelled_files([str(tmp_path / "videos")], labels)
+    assert {name: video.labels for name, video in videos.items()} == {"a": ("wave",), "b": ("hug",), "c": ("kick",)}
+
+
+@pytest.mark.parametrize("place", ["gone.mp4", "wave/gone.mp4"])
+def test_a_link_that_leads_nowhere_is_named(tmp_path, place):
+    touch(tmp_path, "wave/a.mp4", "jump/b.mp4")
+    (tmp_path / place).symlink_to("moved.mp4")
+    with pytest.raises(UsageError, match=r"gone\.mp4"):
+        class_folders(tmp_path)
+    with pytest.raises(UsageError, match=r"gone\.mp4 is a link to moved\.mp4, which is not there"):
+        labelled_files([str(tmp_path / place)], tmp_path / "labels.csv")
+
+
 def test_labels_and_videos_must_fit(tmp_path):
     touch(tmp_path / "videos", "a.mp4", "b.mp4")
     folder = [str(tmp_path / "videos")]

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import os
+import re
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import unquote
 from xml.etree import ElementTree
 
 import pympi
 import pytest
 
+from data_prep.elan import read_elan
 from hasvideo.output.writers import write
 from hasvideo.types import Interval
 from hasvideo.video.live import as_source
@@ -41,6 +45,35 @@ def test_the_video_is_linked_from_where_the_file_is(make, tmp_path, folder, name
     assert (path.parent / relative).resolve() == tmp_path / name
     assert Path("/" + media["MEDIA_URL"].removeprefix("file:///")) == tmp_path / name
     assert media["MIME_TYPE"].startswith("video/")
+
+
+NAMES = [
+    "100%.mp4",
+    "a#b?c.mp4",
+    "x[1].mp4",
+    "a%20b.mp4",
+    "two  blanks.mp4",
+    "läuft 走る.mp4",
+    "a\nb.mp4",
+    "a&\"b'<c>.mp4",
+]
+
+
+@pytest.mark.parametrize("name", [*NAMES, "back\\slash.mp4", os.fsdecode(b"latin\xe9.mp4"), ".mp4"])
+def test_any_name_is_linked_and_read_back(make, tmp_path, name):
+    (path,) = write(make(path=tmp_path / "in" / name), tmp_path / "out", ["eaf"])
+    (media,) = pympi.Eaf(path).media_descriptors
+    for url in media["MEDIA_URL"], media["RELATIVE_MEDIA_URL"]:
+        assert not set("#?[]\\") & set(url)
+        assert unquote(url, errors="surrogateescape").endswith(f"/in/{name}")
+        assert not re.search("%(?![0-9A-F]{2})", url)
+    assert list(read_elan(path).videos) == [Path(name).stem]
+
+
+def test_what_elan_leaves_as_it_is_stays(make, tmp_path):
+    (path,) = write(make(path=tmp_path / "läuft so (1), + & ~.mp4"), tmp_path, ["eaf"])
+    (media,) = pympi.Eaf(path).media_descriptors
+    assert media["RELATIVE_MEDIA_URL"] == "./läuft so (1), + & ~.mp4"
 
 
 def test_a_stream_is_not_linked(make, tmp_path):

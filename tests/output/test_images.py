@@ -114,7 +114,7 @@ def test_what_is_written_is_read_back(tmp_path_factory, label, score, corners):
     for name in TEXT_FORMATS:
         write(found, folder, [name], classes=(label,))
     (entry,) = json.loads((folder / "fish.json").read_text())["results"]["fish"]["boxes"]
-    assert (entry["score"], tuple(entry["box"])) == (score, corners)
+    assert (entry["score"], tuple(entry["box"])) == (pytest.approx(score, rel=1e-8), corners)
     if label.isprintable():  # lone surrogates are spelled out, line ends of CSV are blanks
         assert entry["label"] == label
         with (folder / "fish.csv").open(newline="", encoding="utf-8") as file:

@@ -48,7 +48,7 @@ def test_task_and_config_fit_each_other(make, tmp_path):
     ((task,), config) = json.loads(task_path.read_text()), ElementTree.fromstring(config_path.read_text())
     video, timeline = config.find("Video"), config.find("TimelineLabels")
     assert task["data"]["video"] == "/data/local-files/?d=my%20videos/my%20clip%231.mp4"
-    assert task["data"][video.attrib["frameRate"].removeprefix("$")] == 30000 / 1001
+    assert task["data"][video.attrib["frameRate"].removeprefix("$")] == pytest.approx(30000 / 1001, rel=1e-8)
     assert video.attrib["value"] == "$video"
     allowed = {label.attrib["value"] for label in timeline}
     assert allowed == {"hugging", "side kick"}

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+import av
 import pysubs2
 import pytest
 
@@ -59,6 +60,17 @@ def test_ass_has_an_event_an_interval_and_a_style_a_class(written):
     colors = [subtitles.styles[name].primarycolor for name in ("class1", "class2")]
     assert colors == [pysubs2.Color(0, 0x72, 0xB2), pysubs2.Color(0xD5, 0x5E, 0)]
     assert subtitles.info["PlayResY"] == "240"
+
+
+@pytest.mark.parametrize("hours", [9, 10, 99, 100, 123, 1000])
+@pytest.mark.parametrize("format_", ["srt", "vtt", "ass"])
+def test_players_read_any_hour_right(written, tmp_path, format_, hours):
+    start = hours * 3600 + 59 * 60 + 59.99
+    written(format_, Interval(start, start + 1.5, "hug", 0.5))
+    with av.open(str(tmp_path / f"clip.{format_}")) as file:
+        (packet,) = (p for p in file.demux() if p.size)
+        times = [float(t * packet.time_base) for t in (packet.pts, packet.duration)]
+    assert times == pytest.approx([start, 1.5], abs=1e-3)
 
 
 MARKUP = r"{\b1}<i>a</i> & b\N --> c"

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import hasvideo
 from hasvideo.datasets.annotations import load_detections
 from hasvideo.output.tables import clock, table, write_results_json
 from hasvideo.output.writers import write
@@ -23,17 +24,56 @@ RELAXED = settings(max_examples=60, deadline=None, suppress_health_check=[Health
 
 @RELAXED
 @given(intervals=ROWS)
-def test_json_reads_back_exactly(make, tmp_path, intervals):
+def test_json_reads_back_to_the_microsecond(make, tmp_path, intervals):
     (path,) = write(replace(make(), intervals=tuple(intervals)), tmp_path, ["json"])
     read = load_detections(path)
     assert read.videos == ("clip",)
-    rows = zip(read.start, read.end, (read.labels[k] for k in read.label), read.score, strict=True)
-    assert [Interval(*row) for row in rows] == intervals
+    assert [read.labels[k] for k in read.label] == [i.label for i in intervals]
+    assert read.start.tolist() == pytest.approx([i.start for i in intervals], abs=6e-7)
+    assert read.end.tolist() == pytest.approx([i.end for i in intervals], abs=6e-7)
+    assert read.score.tolist() == pytest.approx([i.score for i in intervals], rel=1e-8)
+    assert (read.end > read.start).all()
+    again = [Interval(*row) for row in zip(read.start, read.end, [i.label for i in intervals], read.score, strict=True)]
+    assert (
+        replace(make(), intervals=tuple(again)).to_results() == replace(make(), intervals=tuple(intervals)).to_results()
+    )
+
+
+@pytest.mark.parametrize("format_", ["json", "csv"])
+def test_numbers_have_no_tail_of_arithmetic(make, tmp_path, format_):
+    first = Interval(1.3399999999999999, 0.1 + 0.2 + 1.1, "hug", 0.7 * 1.1)
+    second = Interval(3599 + 0.3, 3600 + 2 / 3, "hug", 1e-7 / 3)
+    (path,) = write(replace(make(), intervals=(first, second)), tmp_path, [format_])
+    if format_ == "json":
+        found = json.loads(path.read_text(), parse_float=str)["results"]["clip"]
+        numbers = [(*i["segment"], i["score"]) for i in found]
+    else:
+        numbers = [(start, end, score) for _, start, end, _, score in csv.reader(path.read_text().splitlines()[1:])]
+    assert numbers == [("1.34", "1.4", "0.77"), ("3599.3", "3600.666667", "3.33333333e-08")]
+
+
+def test_a_sliver_keeps_a_length(make, tmp_path):
+    end = np.nextafter(5000.0, 6000)
+    (path,) = write(replace(make(), intervals=(Interval(5000.0, end, "hug", 0.5),)), tmp_path, ["json"])
+    read = load_detections(path)
+    assert (read.start.tolist(), read.end.tolist()) == ([5000.0], [5000.000001])
+
+
+def test_what_is_scored_in_memory_is_what_is_scored_from_the_file(make, tmp_path):
+    """Before rounding, the end falls short of a tIoU of 0.5 by the last bit, and the scores differ by theirs."""
+    near = Interval(0.0, np.nextafter(0.5, 0), "hug", 0.5)
+    wrong = Interval(7.0, 8.0, "hug", np.nextafter(0.5, 1))
+    found = replace(make(), intervals=(wrong, near))
+    truth = {"database": {"clip": {"subset": "test", "annotations": [{"label": "hug", "segment": [0, 1]}]}}}
+    (path,) = write(found, tmp_path, ["json"])
+    (tmp_path / "truth.json").write_text(json.dumps(truth))
+    arguments = (tmp_path / "truth.json", "activitynet", [0.5])
+    assert hasvideo.evaluate([found], *arguments) == hasvideo.evaluate(path, *arguments)
 
 
 @RELAXED
 @given(intervals=ROWS)
-def test_csv_reads_back_to_the_millisecond(make, tmp_path, intervals):
+def test_csv_reads_back_to_the_microsecond(make, tmp_path, intervals):
     (path,) = write(replace(make(video="a,b"), intervals=tuple(intervals)), tmp_path, ["csv"])
     with path.open(encoding="utf-8", newline="") as file:
         header, *rows = csv.reader(file)
@@ -42,7 +82,7 @@ def test_csv_reads_back_to_the_millisecond(make, tmp_path, intervals):
     for row, interval in zip(rows, intervals, strict=True):
         assert row[3] == interval.label.replace("\r", " ")
         numbers = [float(row[k]) for k in (1, 2, 4)]
-        assert numbers == pytest.approx([interval.start, interval.end, interval.score], abs=6e-4)
+        assert numbers == pytest.approx([interval.start, interval.end, interval.score], abs=6e-7)
 
 
 def test_json_is_an_activitynet_submission(make, tmp_path):

@@ -31,6 +31,13 @@ def test_an_unknown_format_is_named_with_what_is_accepted(name, hint):
     assert "labelstudio, png, svg, pdf, html, all" in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["tsv", "clips", "mp4"])
+def test_of_a_format_that_is_no_slip_the_known_ones_are_listed(name):
+    with pytest.raises(UsageError) as caught:
+        resolve_formats([name])
+    assert str(caught.value) == f"unknown output format {name!r}; accepted: {', '.join(FORMATS)}, all"
+
+
 def test_no_format_at_all_is_refused():
     with pytest.raises(UsageError, match="no output format"):
         resolve_formats([" , "])

@@ -2,6 +2,7 @@ import builtins
 import io
 import json
 import os
+import re
 import time
 from pathlib import Path
 
@@ -138,6 +139,20 @@ def test_wrong_shapes_are_neither_saved_nor_loaded(store, array):
     np.save(store.path("v"), array)
     with pytest.raises(HasvideoError, match=r"v\.npy has shape"):
         store.load("v")
+
+
+@pytest.mark.parametrize(("shape", "seems"), [
+    ((4, 9), "transposed features (D, T); array.T makes"),
+    ((9, 10, 4), "features of 10 crops (T, 10, D); array.mean(axis=1) makes"),
+    ((10, 4, 9), "features of 10 crops, transposed (10, D, T); array.mean(axis=0).T makes"),
+    ((1, 4, 9), "a batch of one, transposed (1, D, T); array[0].T makes"),
+    ((4,), "one feature of the whole video (D); array[None] makes"),
+])  # fmt: skip
+def test_what_a_wrong_shape_looks_like_is_told(store, shape, seems):
+    np.save(store.path("v"), np.zeros(shape, np.float32))
+    for read in (store.load, store.describe):
+        with pytest.raises(HasvideoError, match=rf"promises \(T, 4\) with T >= 1: it looks like {re.escape(seems)}"):
+            read("v")
 
 
 def test_wrong_dtype(store):
