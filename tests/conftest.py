@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+# Before torch is loaded: the tests' networks are tiny, and where workers share the cores more threads only wait.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Loading torch in the middle of an example is slow once; random examples must not turn CI red at random.
 settings.register_profile("hasvideo", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("hasvideo")

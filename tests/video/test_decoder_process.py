@@ -178,27 +178,25 @@ def _environment() -> dict[str, str]:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::hasvideo.video.decode.DecoderWarning")
-def test_flipped_bytes_end_in_frames_or_an_error_within_20_seconds(tmp_path, capfd):
+def test_flipped_bytes_end_in_frames_or_an_error_and_never_hang(tmp_path, capfd):
     recipe = {"width": 64, "height": 48, "b_frames": 2, "container_options": FASTSTART}
     data = write_video(tmp_path / "clip.mp4", constant_times(25, 50), **recipe).read_bytes()
 
-    def read(seed: int) -> tuple[float, str]:
+    def read(seed: int) -> str:
         path = tmp_path / f"{seed}.mp4"
         path.write_bytes(flip_bytes(data, seed))
-        begin, result = time.monotonic(), "read"
         try:
             with FrameStream(path, short_side=48) as stream:
                 for _ in stream.chunks():
                     pass
         except HasvideoError as error:
-            result = str(error)
-        return time.monotonic() - begin, result
+            return str(error)
+        return "read"
 
     with ThreadPoolExecutor(3) as pool:
-        results = list(pool.map(read, range(200)))
+        results = list(pool.map(read, range(60), timeout=240))
 
-    assert max(seconds for seconds, _ in results) < 20
-    failures = [result for _, result in results if result != "read"]
-    assert 0 < len(failures) < 200  # else nothing, or everything, was damaged
+    failures = [result for result in results if result != "read"]
+    assert 0 < len(failures) < 60  # else nothing, or everything, was damaged
     assert all(".mp4: " in failure and "\n" not in failure for failure in failures)
     assert capfd.readouterr() == ("", "")
