@@ -107,7 +107,7 @@ def test_a_decoder_that_hangs_is_cut_off(video, broken_decord):
         FrameStream(video, timeout=1) as stream,
     ):
         list(stream.chunks())
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < 60  # it would hang for 1000
 
 
 def test_what_a_decoder_prints_neither_reaches_the_user_nor_breaks_the_stream(video, broken_decord, capfd):
@@ -130,12 +130,12 @@ def test_a_reader_that_does_not_read_holds_the_child_back(tmp_path):
 
     with FrameStream(path, short_side=256) as stream:
         next(stream.chunks(1))
-        time.sleep(2)
-        waiting = stream._messages.qsize()
         child = psutil.Process(stream._process.pid)
-        usage = child.cpu_times().user
-        time.sleep(0.5)
-        assert child.cpu_times().user - usage < 0.1
+        usage = -1.0
+        while child.cpu_times().user > usage:  # until it waits, or has decoded all
+            usage = child.cpu_times().user
+            time.sleep(0.5)
+        waiting = stream._messages.qsize()
         assert child.memory_info().rss < 300 * 2**20  # all frames would be 655 MB
 
     assert waiting * stream.width * stream.height * 3 <= 2**25
