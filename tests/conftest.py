@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+# Before torch is loaded: the tests' networks are tiny, and where workers share the cores more threads only wait.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Loading torch in the middle of an example is slow once; random examples must not turn CI red at random.
 settings.register_profile("hasvideo", deadline=None, derandomize="CI" in os.environ)
@@ -21,3 +25,11 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real data not found at {folder}; set HASVIDEO_SHARED_DATA to run this test")
     return folder
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was skipped, and what it would take not to."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    reasons = Counter(report.longrepr[2].removeprefix("Skipped: ") for report in skipped)
+    for reason, count in sorted(reasons.items()):
+        terminalreporter.write_line(f"{count} skipped: {reason}")

@@ -13,6 +13,10 @@ import av
 import numpy as np
 import pytest
 
+from hasvideo.errors import UsageError
+from hasvideo.video.decode import require_decoder
+from tests.system import lacks
+
 TICK = Fraction(1, 90000)
 BITS = 16
 COLUMNS = 8  # cells of the pattern across; its upper half holds the bits, its lower half their complements
@@ -20,9 +24,15 @@ ROWS = 4
 
 
 def skip_without(decoder: str) -> None:
-    """Skip the test where a decoder cannot be loaded; PyAV always can."""
-    if decoder != "pyav":
-        pytest.importorskip({"torchcodec": "torchcodec.decoders"}.get(decoder, decoder), exc_type=Exception)
+    """Skip the test where a decoder is not there; PyAV always is."""
+    if decoder == "decord":
+        pytest.importorskip("decord", exc_type=Exception)
+    try:
+        require_decoder(decoder)
+    except UsageError as error:
+        if "FFmpeg's shared libraries" not in str(error):
+            pytest.skip(str(error))
+        lacks("FFmpeg's shared libraries, for torchcodec", "ffmpeg")
 
 
 def draw_number(number: int, width: int = 128, height: int = 96) -> np.ndarray:

@@ -23,6 +23,7 @@ import io
 import itertools
 import math
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -50,6 +51,9 @@ TIE = 13e-6  # seconds; where a cell's middle is a frame's very start, rounding 
 SEGMENT_FRAMES = 64  # opening a segment in decord costs about as much as decoding two frames
 SEGMENT_BYTES = 2**27  # of decoded frames; a longer run without a key frame is for PyAV, which needs no segments
 BATCH = 16  # frames that torchcodec decodes at once
+FFMPEG_LIBRARIES = "install FFmpeg with its libraries (apt install ffmpeg, brew install ffmpeg, conda install ffmpeg)"
+# How Linux, macOS and Windows (which names no library) say that a library of FFmpeg's is not there.
+NO_FFMPEG = re.compile(r"lib(av|sw)\w+\.so\S* cannot open|not loaded: \S*lib(av|sw)|Could not find module")
 
 Progress = Callable[[], object]
 
@@ -81,7 +85,7 @@ def open_reader(
 
     Raises:
         DecodeError: the file is missing, is no video, or cannot be decoded; a stream does not answer.
-        UsageError: an unknown decoder, torchcodec for a stream or where it is not installed, a number out of its range,
+        UsageError: an unknown decoder, torchcodec for a stream or where it cannot decode, a number out of its range,
             or a start behind the video's end.
     """
     check_request(decoder, fps, short_side, start, end)
@@ -90,7 +94,8 @@ def open_reader(
         if decoder == "torchcodec":
             raise UsageError(f"{source}: PyAV decodes streams; torchcodec is for files")
         return Reader(LiveContainer(source, progress), "pyav", fps, short_side, start or 0.0, end)
-    return Reader(Container(source, progress), load_decoder(decoder), fps, short_side, start or 0.0, end)
+    decoder = load_decoder(decoder)
+    return Reader(Container(source, progress), decoder, fps, short_side, start or 0.0, end)
 
 
 def load_decoder(decoder: str) -> str:
@@ -99,17 +104,44 @@ def load_decoder(decoder: str) -> str:
     Raises:
         UsageError: torchcodec, which has to be asked for, is not there.
     """
-    if decoder == "pyav":
-        return decoder
-    try:
-        importlib.import_module(decoder if decoder == "decord" else "torchcodec.decoders")
-    except (ImportError, OSError, RuntimeError) as error:
-        if decoder == "decord":
+    require_decoder(decoder)
+    if decoder == "decord":
+        try:
+            importlib.import_module(decoder)
+        except (ImportError, OSError, RuntimeError):
             warnings.warn("decord is not installed here: PyAV decodes instead", DecoderWarning, stacklevel=3)
             return "pyav"
-        reason = next(iter(str(error).splitlines()), "")
-        raise UsageError(f"decoder torchcodec cannot be loaded ({reason}); known: {', '.join(DECODERS)}") from error
     return decoder
+
+
+def require_decoder(decoder: str) -> None:
+    """Make sure, before any video is opened, that a decoder which has to be asked for is there.
+
+    torchcodec decodes one picture: without FFmpeg's libraries it can be imported all the same.
+
+    Raises:
+        UsageError: torchcodec is not installed, or cannot decode here, mostly for want of FFmpeg's shared libraries.
+    """
+    if decoder != "torchcodec":
+        return
+    picture = io.BytesIO(b"YUV4MPEG2 W16 H16 F25:1\nFRAME\n" + bytes(16 * 16 * 3 // 2))
+    try:
+        _torchcodec_images(picture, 1, (16, 16), 1, lambda: None)
+    except Exception as error:  # its error classes are not documented
+        others = " and ".join(name for name in DECODERS if name != "torchcodec")
+        raise UsageError(f"decoder torchcodec {_why_no_torchcodec(error)}; {others} need nothing more") from error
+
+
+def _why_no_torchcodec(error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("torchcodec"):
+        return f"is not installed: pip install 'hasvideo[torchcodec]', and {FFMPEG_LIBRARIES}"
+    attempts = re.split(r"FFmpeg version \d+:", str(error))[1:]  # it tries them all, and is loud about each
+    telling = [attempt for attempt in attempts if not NO_FFMPEG.search(attempt)]
+    if attempts and not telling:
+        return f"lacks FFmpeg's shared libraries: {FFMPEG_LIBRARIES}"
+    lines = (telling or [str(error)])[0].splitlines()
+    reason = next((line for line in lines if "Error: " in line), next(filter(str.strip, lines), repr(error)))
+    return f"cannot be used here ({reason.strip()}): it wants a PyTorch that fits its version, and FFmpeg's libraries"
 
 
 def check_request(

@@ -29,7 +29,8 @@ class Localizer:
         weights: file of the extractor's weights, where the model was trained on features by such a file.
 
     Raises:
-        UsageError: an unknown model, decoder, engine or device; no weights for an extractor that needs a file.
+        UsageError: an unknown model, decoder, engine or device, or one that is not there; no weights for an extractor
+            that needs a file.
         HasvideoError: weights cannot be had, or the checkpoint is not one or wants other weights.
     """
 
@@ -43,13 +44,14 @@ class Localizer:
     ) -> None:
         from hasvideo.device import resolve_device
         from hasvideo.model import load_model
-        from hasvideo.video.decode import check_request
+        from hasvideo.video.decode import check_request, require_decoder
         from hasvideo.video.engine import resolve_engine
         from hasvideo.video.extractors import load_extractor
 
         check_request(decoder, None, None, None, None)
         device = resolve_device(device, engine)
         resolve_engine(engine, device)
+        require_decoder(decoder)
         self.model = load_model(model) if isinstance(model, str | Path) else model
         self.decoder = decoder
         if ":" in self.model.extractor:  # a dotted path: a file from anywhere must not choose what is imported

@@ -142,6 +142,9 @@ class Maker:
     """
 
     def __init__(self, folder: Path, how: Extraction) -> None:
+        from hasvideo.video.decode import require_decoder
+
+        require_decoder(how.decoder)
         self._how, self._extractor = how, how.load()
         self._store = open_store(folder, self._extractor, how.dtype)
         self._manifest = Manifest(folder)
@@ -153,7 +156,6 @@ class Maker:
         A record without a hash and an error says that there was nothing to do: another process has done it by now.
 
         Raises:
-            UsageError: the decoder is not installed.
             HasvideoError: the folder cannot be written.
         """
         from filelock import FileLock, Timeout

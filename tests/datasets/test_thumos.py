@@ -67,7 +67,7 @@ def test_features_on_disk_leave_no_file_open_or_mapped(tmp_path):
     videos = FeatureVideos(features, [["a"]] * 50, ["a"])
     kept = [*features, *features[10:12], *(videos[i].features for i in range(50))]
     assert len(kept) == 102
-    assert psutil.Process().num_fds() == before
+    assert psutil.Process().num_fds() <= before  # what others left open may be collected meanwhile
     np.testing.assert_array_equal(features[10:12][1], arrays()[0])
     store.save("v", arrays()[2])
     assert videos[3].features.shape == (7, 5)

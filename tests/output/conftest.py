@@ -12,6 +12,7 @@ import pytest
 
 from hasvideo.extents import find_intervals
 from hasvideo.types import Activation, Detections, IntervalRule, VideoInfo
+from tests.system import lacks
 
 Make = Callable[..., Detections]
 
@@ -93,7 +94,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
     names = ("chromium", "chromium-browser", "google-chrome")
     chromium, chromedriver = next(filter(None, map(shutil.which, names)), None), shutil.which("chromedriver")
     if not (chromium and chromedriver):
-        pytest.skip("needs Chromium and chromedriver on the PATH")
+        lacks("Chromium and chromedriver on the PATH", "chromium chromium-driver")
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
     for flag in (

@@ -245,14 +245,6 @@ def test_without_decord_pyav_decodes(folder, monkeypatch):
         assert numbers(path, "decord") == list(range(60))
 
 
-def test_without_torchcodec_asking_for_it_is_an_error(folder, monkeypatch):
-    path, _ = make(folder, "constant_25.mp4")
-    monkeypatch.setitem(sys.modules, "torchcodec.decoders", None)
-
-    with pytest.raises(UsageError, match="torchcodec cannot be loaded.*decord, pyav"):
-        open_reader(path, "torchcodec")
-
-
 def test_key_frames_too_far_apart_for_decord_are_left_to_pyav(tmp_path, monkeypatch):
     pytest.importorskip("decord")
     path = write_video(tmp_path / "long.mp4", constant_times(25, 300), gop=100)
