@@ -198,7 +198,8 @@ def run(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] 
     warnings.formatwarning = _one_line_warning
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("hasvideo: %(message)s"))
-    logging.getLogger("hasvideo").handlers = [handler]
+    logger = logging.getLogger("hasvideo")
+    logger.addHandler(handler)
     try:
         sys.exit(main(argv) or 0)
     except UsageError as error:
@@ -211,6 +212,8 @@ def run(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] 
         sys.exit(1)
     except KeyboardInterrupt:
         fail("interrupted", 130)
+    finally:
+        logger.removeHandler(handler)
 
 
 def _one_line_warning(message: Warning | str, *_: Any, **__: Any) -> str:

@@ -8,11 +8,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hasvideo.datasets.names import VIDEO_SUFFIXES
 from hasvideo.errors import UsageError
 from hasvideo.image.read import IMAGE_SUFFIXES
 from hasvideo.video.live import StreamPath, as_source
 
+VIDEO_SUFFIXES = frozenset(
+    {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"}
+    | {".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv"}
+)
 OVERLAY_SUFFIX, MASK_SUFFIX, SEGMENTS_SUFFIX = ".cam.png", ".mask.png", ".segments.png"
 """How the pictures of localized images end: in a folder they are not taken for further images."""
 

@@ -323,7 +323,7 @@ class TestGroundTruth:
         code, _, errors = localize(capsys, image, "--model", model, *arguments)
         assert code == 0
         assert "warning: 1 unusable entries" in errors[0]
-        assert "line 3" in errors[0]
+        assert "truth.csv:3: box" in errors[0]
         assert [b.corners for b in drawn["a"].truth] == [(4, 6, 16, 20)]
 
     def test_boxes_for_another_size_are_left_out_with_a_warning(self, image, model, capsys, tmp_path, drawn):

@@ -6,11 +6,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from hasvideo.errors import HasvideoError
+from hasvideo.inputs import VIDEO_SUFFIXES
 
-VIDEO_SUFFIXES = frozenset(
-    {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"}
-    | {".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv"}
-)
 SOUND_SUFFIXES = frozenset({".aac", ".aif", ".aiff", ".flac", ".m4a", ".mp3", ".oga", ".ogg", ".opus", ".wav", ".wma"})
 # Files with these endings are no videos in a folder, but may be given by themselves.
 _MORE = frozenset({".3g2", ".asf", ".divx", ".dv", ".f4v", ".gif", ".m2v", ".mjpeg", ".ogm", ".rm", ".webp", ".y4m"})

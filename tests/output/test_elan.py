@@ -59,7 +59,7 @@ NAMES = [
 ]
 
 
-@pytest.mark.parametrize("name", [*NAMES, "back\\slash.mp4", os.fsdecode(b"latin\xe9.mp4"), ".mp4"])
+@pytest.mark.parametrize("name", [*NAMES, os.fsdecode(b"latin\xe9.mp4"), ".mp4"])
 def test_any_name_is_linked_and_read_back(make, tmp_path, name):
     (path,) = write(make(path=tmp_path / "in" / name), tmp_path / "out", ["eaf"])
     (media,) = pympi.Eaf(path).media_descriptors
