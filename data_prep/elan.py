@@ -26,8 +26,9 @@ from urllib.parse import unquote
 from data_prep.conversion import converter_parser, finish, from_rows, read_all
 from hasvideo.commands import run
 from hasvideo.datasets.annotations import Annotations, Instance, parse_segment
-from hasvideo.datasets.names import SOUND_SUFFIXES, VIDEO_SUFFIXES
+from hasvideo.datasets.names import SOUND_SUFFIXES
 from hasvideo.errors import HasvideoError
+from hasvideo.inputs import VIDEO_SUFFIXES
 
 LABELS = ("tier", "value")
 
