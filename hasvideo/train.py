@@ -274,12 +274,14 @@ def _find(
     videos: str | Path | Sequence[str | Path], labels: str | Path | None, features: str | Path | None, recursive: bool
 ) -> dict[str, LabelledVideo]:
     from hasvideo.datasets.folder import class_folders, labelled_features, labelled_files
+    from hasvideo.video.features import META, FeatureStore
 
     given = [str(v) for v in ([videos] if isinstance(videos, str | Path) else videos)]
     if labels is not None and given:
         return labelled_files(given, Path(labels), recursive)
     if labels is not None and features is not None:
-        return labelled_features(Path(features), Path(labels))
+        stored = FeatureStore(Path(features)).videos() if (Path(features) / META).exists() else []
+        return labelled_features(set(stored), Path(labels))
     if len(given) != 1:
         raise UsageError("give one folder that holds a folder a class, or videos and --labels labels.csv")
     return class_folders(Path(given[0]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,6 @@ from hasvideo.datasets.names import VideoName, same_videos, video_ids
 from hasvideo.datasets.table import read_table
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.inputs import find_videos
-from hasvideo.video.features import META, FeatureStore
 
 _SHOWN = 5  # names in a message
 
@@ -90,11 +89,11 @@ def labelled_files(videos: Sequence[str], labels: Path, recursive: bool = False)
     return {name: LabelledVideo(tuple(sorted(labelled[name])), path) for name, path in paths.items()}
 
 
-def labelled_features(features: Path, labels: Path) -> dict[str, LabelledVideo]:
+def labelled_features(stored: Collection[str], labels: Path) -> dict[str, LabelledVideo]:
     """The videos of a CSV file whose features are there, by the names that these have.
 
     Args:
-        features: feature folder; what it lacks keeps its name in the CSV file, without folder and suffix.
+        stored: names of the videos with features; others keep their name in the CSV file, without folder and suffix.
         labels: CSV file, see :func:`read_labels`.
 
     Raises:
@@ -102,7 +101,6 @@ def labelled_features(features: Path, labels: Path) -> dict[str, LabelledVideo]:
     """
     read = read_labels(labels)
     ids = video_ids(read, str(labels))
-    stored = set(FeatureStore(features).videos() if (features / META).exists() else [])
     called = same_videos(read, stored, str(labels))
     labelled: dict[str, set[str]] = {}
     for video, classes in read.items():

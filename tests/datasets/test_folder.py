@@ -1,4 +1,3 @@
-import numpy as np
 import pytest
 
 from hasvideo.datasets.folder import (
@@ -11,8 +10,6 @@ from hasvideo.datasets.folder import (
     read_labels,
 )
 from hasvideo.errors import HasvideoError, UsageError
-from hasvideo.types import TimeGrid
-from hasvideo.video.features import FeatureMeta, FeatureStore
 
 
 def touch(folder, *names):
@@ -75,11 +72,8 @@ def test_labels_name_videos_with_and_without_folder_and_ending(tmp_path):
 
 
 def test_labels_of_features_go_by_the_features_names(tmp_path):
-    store = FeatureStore.create(tmp_path, FeatureMeta("x", "", TimeGrid(25, 16, 16), 2, "float16"))
-    for name in ("a", "b.mp4", "b.avi"):
-        store.save(name, np.zeros((3, 2), np.float16))
     labels = write(tmp_path / "labels.csv", "video,label\na.mp4,x\na,y\nb.mp4,x\nv/lost.mp4,y\n")
-    videos = labelled_features(tmp_path, labels)
+    videos = labelled_features({"a", "b.mp4", "b.avi"}, labels)
     assert {name: video.labels for name, video in videos.items()} == {
         "a": ("x", "y"), "b.mp4": ("x",), "lost": ("y",),
     }  # fmt: skip
