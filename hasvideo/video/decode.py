@@ -2,7 +2,10 @@
 
 The rules, for all decoders:
 
-- Time 0 is when the first frame goes on display, whatever its timestamp in the file.
+- Time 0 is what players call 0: the start of the video or of the sound, whichever is earlier. A picture that comes
+  later is on display from time 0 on, so there is one at every time.
+- A frame stays until the next one comes, however long. A clock that is set on the way (recordings joined into one
+  file) goes on where it was; :class:`hasvideo.video.clock.Clock` has the rules.
 - Output frame ``k`` is the source frame on display in the middle of its cell ``[start + k/fps, start + (k+1)/fps)``.
   So any constant or variable frame rate comes out with right times, and ``round(duration * fps)`` frames of them.
 - Frames are upright (rotation metadata applied), in square pixels, and resized by the decoder.
@@ -35,7 +38,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hasvideo.errors import DecodeError, UsageError
-from hasvideo.video.container import END_TOLERANCE, THREADS, Container
+from hasvideo.video.container import END_TOLERANCE, THREADS, Container, DecoderWarning
 from hasvideo.video.live import LiveContainer, StreamPath, as_source
 
 if TYPE_CHECKING:
@@ -45,17 +48,12 @@ if TYPE_CHECKING:
 
 DECODERS = ("decord", "pyav", "torchcodec")
 
-LONGEST_FRAME = 300.0  # seconds; a longer pause between two frames is a damaged timestamp
 TIE = 13e-6  # seconds; where a cell's middle is a frame's very start, rounding must not choose (13 µs is no usual tick)
 SEGMENT_FRAMES = 64  # opening a segment in decord costs about as much as decoding two frames
 SEGMENT_BYTES = 2**27  # of decoded frames; a longer run without a key frame is for PyAV, which needs no segments
 BATCH = 16  # frames that torchcodec decodes at once
 
 Progress = Callable[[], object]
-
-
-class DecoderWarning(UserWarning):
-    """The decoder that was asked for is not the one that decodes."""
 
 
 def open_reader(
@@ -178,7 +176,7 @@ class Reader:
 
     def _images(self) -> Iterator[np.ndarray]:
         size, since = (self.width, self.height), self._grid.time(0)
-        if self._decoder == "pyav":
+        if self._decoder == "pyav" or self._source.is_by_order:
             frames = _pyav_frames(self._source, size, since)
         else:
             frames = _segment_frames(self._source, self._decoder, size, since)
@@ -241,10 +239,8 @@ def _on_display(frames: Iterable[_Frame], grid: _Grid) -> Iterator[np.ndarray]:
     current: _Frame | None = None
     for frame in frames:
         if current is not None:
-            if frame.start < current.start:  # the clock was set back
+            if frame.start < current.start:  # a damaged timestamp
                 continue
-            if frame.start - current.start > LONGEST_FRAME:
-                break
             due = grid.before(frame.start)
             yield from _repeat(current, due - done)
             done = max(done, due)
@@ -291,7 +287,7 @@ def _segment_frames(source: Container, decoder: str, size: tuple[int, int], sinc
             warnings.warn(f"{source.path}: {decoder} cannot decode {rest}", DecoderWarning, stacklevel=2)
             break
         for (start, end), image in zip(segment.shows, images, strict=True):
-            if 0 <= start < segment.until:
+            if -math.inf < start < segment.until:
                 yield _Frame(start, end, partial(_upright, image, rotation))
         done = segment.until
         del images  # before as many again are decoded
@@ -345,7 +341,7 @@ class _Segment:
 
     Attributes:
         shows: from when to when (seconds) each decoded frame is on display, in display order; what must not be shown
-            starts before time 0.
+            starts at -inf.
         until: when the next segment takes over, seconds.
     """
 
