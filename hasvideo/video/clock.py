@@ -11,17 +11,24 @@ if TYPE_CHECKING:
     from av.packet import Packet
 
 STUMBLE = 0.1  # seconds that decoding times may go back by; FFmpeg's own
-REORDER = 1.0  # seconds that presentation times go back by, where there are no decoding times, as frames are reordered
+REORDER = 1.0  # seconds that presentation times may go back by, as frames are not stored in the order of display
 
 
 @dataclass
 class _Track:
-    """Where a stream is: what is added to its timestamps, the last one, the next one to be expected, in seconds."""
+    """Where a stream is, in seconds.
+
+    Attributes:
+        shift: what is added to its timestamps.
+        last: the latest time so far.
+        next: the one to be expected.
+        delay: the most that a frame was shown after it was decoded.
+    """
 
     shift: float
     last: float = -math.inf
     next: float = math.inf
-    by_display: bool = False  # whether the last was a presentation time
+    delay: float = 0.0
 
 
 class Clock:
@@ -34,8 +41,9 @@ class Clock:
     Args:
         longest_gap: seconds between two packets of a stream; after a longer one the clock was set, unless ``end``.
         end: up to this time (seconds, as in the file) gaps of any length are real.
-        common: whether a stream that begins more than ``longest_gap`` away from the others is on another clock.
-        tell: called with the times (seconds) from and to which a clock that was set jumped.
+        joined: of a format whose recordings may be joined anywhere, which stores when frames are decoded: that time
+            tells at every packet. Else the time of display tells, at key frames, as other frames are reordered.
+        tell: called with the times (seconds) from and to which timestamps jumped ahead where that is not believed.
 
     Attributes:
         began: time of the first packet, seconds as in the file; None before that.
@@ -46,54 +54,57 @@ class Clock:
         self,
         longest_gap: float,
         end: float = -math.inf,
-        common: bool = False,
+        joined: bool = False,
         tell: Callable[[float, float], None] = lambda before, after: None,
     ) -> None:
         self.began: float | None = None
         self.was_set = False
-        self._longest_gap, self._end, self._common, self._tell = longest_gap, end, common, tell
+        self._longest_gap, self._end, self._joined, self._tell = longest_gap, end, joined, tell
         self._tracks: dict[int, _Track] = {}
         self._shift = self._latest = 0.0  # of the last time it was set; of the last packet of any stream
 
     def adjust(self, packet: Packet) -> None:
         """Correct a packet's timestamps."""
-        stamp = packet.pts if packet.dts is None else packet.dts
-        if stamp is None or not packet.time_base:
+        stamps = [stamp for stamp in (packet.dts, packet.pts) if stamp is not None]
+        if not stamps or not packet.time_base:
             return
         tick = float(packet.time_base)
+        time = stamps[0 if self._joined else -1] * tick
         track = self._tracks.get(packet.stream_index)
         if track is None:
-            track = self._tracks[packet.stream_index] = self._new_track(stamp * tick)
-        time = self._passes(track, stamp * tick, packet.dts is None)
-        if track.shift:
-            ticks = round(track.shift / tick)
-            packet.pts = None if packet.pts is None else packet.pts + ticks
-            packet.dts = None if packet.dts is None else packet.dts + ticks
-        if packet.pts is not None and not self._is_gap(time, packet.pts * tick):
-            self._tell(time, packet.pts * tick)
-            packet.pts = packet.dts
+            track = self._tracks[packet.stream_index] = self._new_track(time)
+        elif not self._fits(track, time + track.shift, len(stamps) > 1) and (self._joined or packet.is_keyframe):
+            if not self._fits(track, time + self._shift, len(stamps) > 1):
+                self._set(time, track.next)
+            track.shift = self._shift
+        _shift(packet, round(track.shift / tick))
+        time = self._correct(packet, track, time + track.shift, tick)
         length = packet.duration * tick if packet.duration else min(time - track.last, REORDER)
-        track.last, track.next = time, time + max(length, 0.0)
+        if time > track.last:
+            track.last, track.next = time, time + max(length, 0.0)
         self._latest = time
 
     def _new_track(self, time: float) -> _Track:
         if self.began is None:
             self.began = time
-        elif self._common and abs(time + self._shift - self._latest) > self._longest_gap:
+        elif self._joined and abs(time + self._shift - self._latest) > self._longest_gap:
             self._set(time, self._latest)
         return _Track(self._shift)
 
-    def _passes(self, track: _Track, time: float, by_display: bool) -> float:
-        """When a packet of this time comes, seconds."""
-        slack = REORDER if by_display or track.by_display else STUMBLE
-        track.by_display = by_display
-        if track.next < math.inf and not self._fits(track, time + track.shift, slack):
-            if not self._fits(track, time + self._shift, slack):
-                self._set(time, track.next)
-            track.shift = self._shift
-        return time + track.shift
+    def _correct(self, packet: Packet, track: _Track, time: float, tick: float) -> float:
+        """Bring back a single frame whose time of display ran away; return the packet's time, seconds."""
+        if packet.pts is None:
+            return time
+        expected = time + track.delay if self._joined else track.next
+        if self._is_gap(expected, packet.pts * tick):
+            track.delay = max(track.delay, packet.pts * tick - time)
+            return time
+        self._tell(expected, packet.pts * tick)
+        packet.pts = round(expected / tick)
+        return time if self._joined else expected
 
-    def _fits(self, track: _Track, time: float, slack: float) -> bool:
+    def _fits(self, track: _Track, time: float, is_decoding_time: bool) -> bool:
+        slack = STUMBLE if self._joined and is_decoding_time else REORDER
         return track.last - slack <= time and self._is_gap(track.next, time)
 
     def _is_gap(self, before: float, after: float) -> bool:
@@ -105,3 +116,9 @@ class Clock:
             self._tell(goes_on, time + self._shift)
         self.was_set = True
         self._shift = goes_on - time
+
+
+def _shift(packet: Packet, ticks: int) -> None:
+    if ticks:
+        packet.pts = None if packet.pts is None else packet.pts + ticks
+        packet.dts = None if packet.dts is None else packet.dts + ticks

@@ -299,7 +299,7 @@ class Container:
 
     def _new_clock(self) -> Clock:
         if self._may_jump:
-            return Clock(LONGEST_JUMP, common=True)
+            return Clock(LONGEST_JUMP, joined=True)
         if self._states:
             return Clock(LONGEST_GAP, self._states, tell=self._tell_of_jump)
         return Clock(LONGEST_PROMISED, tell=self._tell_of_jump)
@@ -344,7 +344,8 @@ class Container:
                 return
             if packet is None:
                 return
-            if packet.size and not packet.is_corrupt:
+            # A frame cut off by the end of the file is marked so, but in TS also a whole one before recordings join.
+            if packet.size and (self._may_jump or not packet.is_corrupt):
                 yield packet
 
 

@@ -129,7 +129,7 @@ class LiveContainer(Container):
         return super()._start(container, stream, first) if self._frames_left_out == 0 else first
 
     def _new_clock(self) -> Clock:
-        return Clock(LONGEST_PAUSE, common=True) if self._is_relayed else super()._new_clock()
+        return Clock(LONGEST_PAUSE) if self._is_relayed else super()._new_clock()
 
     def _leave(self, container: InputContainer) -> None:
         """It stays open: a stream is opened once."""
