@@ -33,6 +33,7 @@ LARGEST_ASPECT = 16  # long side over short side; beyond is a damaged header
 STILL_BRANDS = ("avif", "heic", "heix", "mif1")  # ISO media files that hold photographs
 MOST_SKIPPED = 1000  # packets held while the key frame to start from is looked for
 TS_DISCONT = 0x200  # libav's flag of formats whose clock may be set back in the middle (AVFMT_TS_DISCONT)
+NOPARSE = 0x20 | 0x10  # libav's flags to hand on packets as they are stored (AVFMT_FLAG_NOPARSE, _NOFILLIN)
 GENPTS = 0x1  # libav's flag that makes it guess presentation times, wrongly where frames are reordered
 
 
@@ -78,7 +79,7 @@ class Container:
         self._stream_index = stream.index
         self._may_jump = bool(container.format.flags & TS_DISCONT)
         self._tick = float(stream.time_base or 0)
-        self._states = 0.0 if self._may_jump else (container.duration or 0) / 1e6
+        self._states = 0.0 if self._may_jump else _stated_duration(container)
         self._jumps = self._told = False
         first = self._first_frame(container, stream)
         if first is None:
@@ -239,6 +240,7 @@ class Container:
 
     def _duration(self, container: InputContainer, stream: VideoStream) -> float:
         """Seconds of video, from the container's start: what the file promises, or more if there is more."""
+        self._jumps = self._may_jump and self._is_clock_set()
         promised, whole = self._promises(container, stream)
         video, every_stream = self._data_ends(max(promised, whole) - TAIL)
         self._jumps = self._clock.was_set
@@ -249,16 +251,24 @@ class Container:
         # A video that ends before the container does is whole if the sound goes on, and truncated if not.
         return video if every_stream >= whole - END_TOLERANCE else whole
 
-    def _promises(self, container: InputContainer, stream: VideoStream) -> tuple[float, float]:
-        """When the video, and all of the file, are to end by headers and index; 0 where nothing reliable is said.
+    def _is_clock_set(self) -> bool:
+        """Whether the clock is set anywhere; unparsed, an hour is read in a second."""
+        container, _ = self._open()
+        try:
+            container.flags |= NOPARSE
+            container.seek(0, unsupported_byte_offset=True)  # starts anew, without parsers
+            return any(self._clock.was_set for _ in self._demux(container, every_stream=True))
+        finally:
+            self._leave(container)
 
-        Where the clock may be set, libav's own estimate, from the last packets, misses what came before.
-        """
-        if self._may_jump:
-            return 0.0, 0.0
+    def _promises(self, container: InputContainer, stream: VideoStream) -> tuple[float, float]:
+        """When the video, and all of the file, are to end by headers and index; 0 where nothing reliable is said."""
+        if self._may_jump:  # libav's own estimate, from the last packets, misses what came before the clock was set
+            estimate = 0 if self._jumps else (container.start_time or 0) + (container.duration or 0)
+            return 0.0, estimate / 1e6 - self._zero
         whole = self._states - self._zero
         if not (stream.duration and container.format.name.startswith(("mov", "avi"))):
-            return 0.0, max(whole, 0.0)
+            return 0.0, whole
         end = (stream.start_time or 0) + stream.duration
         if len(stream.index_entries):
             end = max(end, stream.index_entries[-1].timestamp)
@@ -370,6 +380,15 @@ def _any_metadata() -> dict[str, Any]:
     import av
 
     return {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
+
+
+def _stated_duration(container: InputContainer) -> float:
+    """Seconds that a file's header states; 0 where it states none.
+
+    To a stream that starts late, WMV gives the whole file's duration, and libav then adds the two.
+    """
+    streams = [float(s.duration * s.time_base) for s in container.streams if s.duration and s.time_base]
+    return min((container.duration or 0) / 1e6, max(streams, default=math.inf))
 
 
 class _Slots:

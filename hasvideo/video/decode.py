@@ -26,6 +26,7 @@ import io
 import itertools
 import math
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -52,6 +53,8 @@ TIE = 13e-6  # seconds; where a cell's middle is a frame's very start, rounding 
 SEGMENT_FRAMES = 64  # opening a segment in decord costs about as much as decoding two frames
 SEGMENT_BYTES = 2**27  # of decoded frames; a longer run without a key frame is for PyAV, which needs no segments
 BATCH = 16  # frames that torchcodec decodes at once
+
+_PLACE = re.compile(r"^\[[\d:]+\] \S+:\d+: ")  # "[10:20:30] /src/video/video_reader.cc:151: "
 
 Progress = Callable[[], object]
 
@@ -282,9 +285,10 @@ def _segment_frames(source: Container, decoder: str, size: tuple[int, int], sinc
             threads = THREADS if done < 0 or (os.cpu_count() or 1) > THREADS else 1
             file, count = segment.remux(container_format), len(segment.shows)
             images = read(file, count, _stored(size, rotation), threads, source.progress)
-        except Exception:  # their own error classes are not documented, and PyAV tells what is wrong with the video
+        except Exception as error:  # their own classes are not documented, and PyAV tells what is wrong with the video
             rest = f"{source.codec} from {done:.1f} s on; PyAV does" if done > 0 else f"{source.codec}; PyAV decodes it"
-            warnings.warn(f"{source.path}: {decoder} cannot decode {rest}", DecoderWarning, stacklevel=2)
+            text = f"{source.path}: {decoder} cannot decode {rest} ({_own_words(error)})"
+            warnings.warn(text, DecoderWarning, stacklevel=2)
             break
         for (start, end), image in zip(segment.shows, images, strict=True):
             if -math.inf < start < segment.until:
@@ -293,6 +297,12 @@ def _segment_frames(source: Container, decoder: str, size: tuple[int, int], sinc
         del images  # before as many again are decoded
     if done < math.inf:
         yield from (frame for frame in _pyav_frames(source, size, max(done, since)) if frame.start >= done)
+
+
+def _own_words(error: Exception) -> str:
+    """A decoder's reason: its first line, without the place in its source and what it repeats of its stack."""
+    line = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return _PLACE.sub("", line) or type(error).__name__
 
 
 def _decord_images(file: io.BytesIO, count: int, size: tuple[int, int], threads: int, progress: Progress) -> list[Any]:
