@@ -119,7 +119,7 @@ def write_video(
         stream.codec_context.time_base = stream.time_base = tick
         if pixel_aspect is not None:
             stream.codec_context.sample_aspect_ratio = pixel_aspect
-        sound_codec = "libvorbis" if path.suffix == ".webm" else "aac"
+        sound_codec = "libopus" if path.suffix == ".webm" else "aac"
         tone = container.add_stream(sound_codec, rate=8000, layout="mono") if sound else None
         durations: dict[int, int] = {}
         for number, (begin, end) in enumerate(pairwise(times)):

@@ -30,6 +30,7 @@ LONGEST_JUMP = 10.0  # seconds; where recordings are joined at will (TS, VOB) a 
 LONGEST_GAP = 300.0  # seconds; elsewhere a longer one that goes beyond the file's own duration is a damaged timestamp
 LONGEST_PROMISED = 30 * 3600.0  # seconds; the same where the file states no duration, as in FFmpeg
 LARGEST_ASPECT = 16  # long side over short side; beyond is a damaged header
+COUNT_FROM_0 = ("mov", "matroska", "ogg")  # what browsers play, and do not move to 0 where nothing starts there
 STILL_BRANDS = ("avif", "heic", "heix", "mif1")  # ISO media files that hold photographs
 MOST_SKIPPED = 1000  # packets held while the key frame to start from is looked for
 TS_DISCONT = 0x200  # libav's flag of formats whose clock may be set back in the middle (AVFMT_TS_DISCONT)
@@ -44,7 +45,8 @@ class DecoderWarning(UserWarning):
 class Container:
     """An opened video file.
 
-    Time 0 is what players call 0: where the first of video and sound starts. A clock that is set on the way goes on.
+    Time 0 is what players call 0: of MP4, Matroska, WebM and Ogg the 0 of the file's clock, else the start of video or
+    sound, whichever is earlier. A clock that is set on the way goes on.
 
     Args:
         path: the file.
@@ -94,7 +96,10 @@ class Container:
         self.info = self._describe(container, stream, first)
 
     def _start(self, container: InputContainer, stream: VideoStream, first: float) -> float:
-        """When the container starts, seconds by its clock: the earliest start of video and sound."""
+        """Time 0 by the file's clock, seconds: 0 in formats that count from it, else the earliest start of a stream.
+
+        What starts far from 0 was cut out of a broadcast, whatever its format.
+        """
         began = first if self._clock.began is None else self._clock.began
         starts = [
             float(other.start_time * other.time_base)
@@ -103,8 +108,9 @@ class Container:
         ]
         if self._may_jump:  # another clock may be another programme's
             starts = [start for start in starts if abs(start - began) <= LONGEST_JUMP]
-        earliest = min(starts, default=first)
-        return min(first, max(earliest, 0.0))  # sound before 0 primes its decoder and is not heard
+        earliest = max(min(starts, default=first), 0.0)  # sound before 0 primes its decoder and is not heard
+        counts_from_0 = container.format.name.startswith(COUNT_FROM_0) and earliest <= LONGEST_GAP
+        return min(first, 0.0 if counts_from_0 else earliest)
 
     def _leave(self, container: InputContainer) -> None:
         """Free libav's index of the file, 3 MiB for an hour of MP4, now: only garbage collection would do it."""

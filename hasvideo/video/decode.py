@@ -2,8 +2,8 @@
 
 The rules, for all decoders:
 
-- Time 0 is what players call 0: the start of the video or of the sound, whichever is earlier. A picture that comes
-  later is on display from time 0 on, so there is one at every time.
+- Time 0 is what players call 0: of MP4, Matroska, WebM and Ogg the 0 of the file's clock, else the start of the video
+  or of the sound, whichever is earlier. A first picture that comes later is on display from 0 on, too.
 - A frame stays until the next one comes, however long. A clock that is set on the way (recordings joined into one
   file) goes on where it was; :class:`hasvideo.video.clock.Clock` has the rules.
 - Output frame ``k`` is the source frame on display in the middle of its cell ``[start + k/fps, start + (k+1)/fps)``.

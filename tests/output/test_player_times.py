@@ -32,6 +32,7 @@ const [data, type, times, done] = arguments;
     const seeked = happens('seeked');
     video.currentTime = time;
     await seeked;
+    await new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)));
     context.drawImage(video, 0, 0);
     shown.push(Array.from(context.getImageData(0, 0, canvas.width, canvas.height).data.filter((_, i) => i % 4 == 0)));
   }
@@ -51,6 +52,8 @@ FILES: dict[str, dict[str, Any]] = {
     "sound_late.mp4": {"sound": 2, "sound_from": 1},
     "late.webm": {"first_time": 1, "sound": 4, "codec": "libvpx", "options": {"deadline": "realtime"}},
     "late_alone.webm": {"first_time": 1, "codec": "libvpx", "options": {"deadline": "realtime"}},
+    "both_late.mp4": {"first_time": 2, "sound": 2, "sound_from": 1},
+    "both_late.mkv": {"first_time": 2, "sound": 2, "sound_from": 1},
     "variable.mp4": {"times": variable_times(30), "first_time": 0.7, "sound": 4},
 }  # fmt: skip
 
@@ -61,10 +64,10 @@ def test_the_browser_shows_at_each_time_the_frame_that_was_read_for_it(browser, 
     path = write_video(tmp_path / name, **options)
     reader = open_reader(path, "pyav", fps=FPS, short_side=96)
     read = read_numbers(reader.chunks(64))
-    steps = range(2, len(read) - 2, 5)
+    steps = range(2, len(read) - 2, 7)
 
     browser.get("about:blank")
-    data, times = base64.b64encode(path.read_bytes()).decode(), [(k + 0.5) / FPS + 0.001 for k in steps]
+    data, times = base64.b64encode(path.read_bytes()).decode(), [(k + 0.5) / FPS + 1.3e-5 for k in steps]
     seen = browser.execute_async_script(SHOW, data, f"video/{path.suffix[1:]}", times)
 
     assert isinstance(seen, dict), seen
@@ -80,7 +83,7 @@ def test_the_file_of_a_late_picture(browser, shared_data: Path):
     steps = range(40, 80, 3)
 
     browser.get("about:blank")
-    data, times = base64.b64encode(path.read_bytes()).decode(), [(k + 0.5) / FPS + 0.001 for k in steps]
+    data, times = base64.b64encode(path.read_bytes()).decode(), [(k + 0.5) / FPS + 1.3e-5 for k in steps]
     seen = browser.execute_async_script(SHOW, data, "video/mp4", times)
 
     assert isinstance(seen, dict), seen
