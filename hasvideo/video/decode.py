@@ -54,7 +54,7 @@ SEGMENT_FRAMES = 64  # opening a segment in decord costs about as much as decodi
 SEGMENT_BYTES = 2**27  # of decoded frames; a longer run without a key frame is for PyAV, which needs no segments
 BATCH = 16  # frames that torchcodec decodes at once
 
-_PLACE = re.compile(r"^\[[\d:]+\] \S+:\d+: ")  # "[10:20:30] /src/video/video_reader.cc:151: "
+_PLACE = re.compile(r"(\[[\d:]+\] \S+:\d+: |\w+, \S+:\d+, )")  # "[10:20:30] /src/reader.cc:151: " or "f, /src/x.cpp:1, "
 
 Progress = Callable[[], object]
 
