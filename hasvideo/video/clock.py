@@ -92,14 +92,19 @@ class Clock:
         return _Track(self._shift)
 
     def _correct(self, packet: Packet, track: _Track, time: float, tick: float) -> float:
-        """Bring back a single frame whose time of display ran away; return the packet's time, seconds."""
+        """Bring back a single frame whose time of display runs away, as where recordings join.
+
+        Returns:
+            the packet's time, seconds.
+        """
         if packet.pts is None:
             return time
+        shown = packet.pts * tick
         expected = time + track.delay if self._joined else track.next
-        if self._is_gap(expected, packet.pts * tick):
-            track.delay = max(track.delay, packet.pts * tick - time)
+        if self._is_gap(expected, shown) and (not self._joined or shown >= time - STUMBLE):
+            track.delay = max(track.delay, shown - time)
             return time
-        self._tell(expected, packet.pts * tick)
+        self._tell(expected, shown)
         packet.pts = round(expected / tick)
         return time if self._joined else expected
 

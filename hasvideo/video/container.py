@@ -282,20 +282,23 @@ class Container:
 
     def _data_ends(self, since: float) -> tuple[float, float]:
         """When the last readable packets end, of the video and of any stream, if those end after about ``since``."""
-        video = every_stream = 0.0
+        video = every_stream = last = 0.0
         container = self._open_at(since)
         try:
             for packet in self._demux(container, every_stream=True):
-                end = float(self.shown_at(packet) * packet.time_base) - self._zero + self._length(packet)
-                every_stream = max(every_stream, end)
-                if packet.stream_index == self._stream_index and not packet.is_discard:
-                    video = max(video, end)
+                start = float(self.shown_at(packet) * packet.time_base) - self._zero
+                every_stream = max(every_stream, start)
+                is_shown = packet.stream_index == self._stream_index and not packet.is_discard
+                if is_shown and start >= last:  # MP4 stores no duration of display, but to the next one in the file
+                    last, video = start, start + self._length(packet)
+                elif not is_shown:
+                    every_stream = max(every_stream, start + self._length(packet))
         finally:
             self._leave(container)
-        return video, every_stream
+        return video, max(video, every_stream)
 
     def _reads_all(self, since: float) -> bool:
-        """Whether packets from ``since`` on are those of the whole file; where the clock was set nothing can be sought."""
+        """Whether packets from ``since`` on are read from the beginning; where the clock was set nothing can be sought."""
         return since <= 0 or self._jumps
 
     def _open_at(self, since: float) -> InputContainer:

@@ -54,7 +54,8 @@ SEGMENT_FRAMES = 64  # opening a segment in decord costs about as much as decodi
 SEGMENT_BYTES = 2**27  # of decoded frames; a longer run without a key frame is for PyAV, which needs no segments
 BATCH = 16  # frames that torchcodec decodes at once
 
-_PLACE = re.compile(r"(\[[\d:]+\] \S+:\d+: |\w+, \S+:\d+, )")  # "[10:20:30] /src/reader.cc:151: " or "f, /src/x.cpp:1, "
+# As in "[10:20:30] /src/reader.cc:151: no room" of decord and "decode, /src/Decoder.cpp:1493, no room" of torchcodec.
+_PLACE = re.compile(r"(\[[\d:]+\] \S+:\d+: |\w+, \S+:\d+, )")
 
 Progress = Callable[[], object]
 

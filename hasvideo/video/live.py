@@ -119,8 +119,8 @@ class LiveContainer(Container):
         self._is_relayed = container.format.no_file or self._address()[0].startswith("rtmp")
         self._frames = self._decode(container, stream)
         first: VideoFrame | None = None
-        for self._frames_left_out, first in enumerate(itertools.islice(self._frames, MOST_UNSTAMPED)):
-            self._first = first
+        for number, first in enumerate(itertools.islice(self._frames, MOST_UNSTAMPED)):
+            self._frames_left_out, self._first = number, first
             if first.pts is not None:
                 break
         return first

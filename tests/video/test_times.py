@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import struct
 from collections.abc import Sequence
 from fractions import Fraction
@@ -61,10 +60,6 @@ def decoded(path: Path) -> np.ndarray:
         return np.stack([frame.to_ndarray(format="gray") for frame in container.decode(video=0)]).astype(float)
 
 
-def shown(path: Path, decoder: str) -> list[np.ndarray]:
-    return [image.mean(axis=2) for image in open_reader(path, decoder, fps=25, short_side=None).frames()]
-
-
 @pytest.mark.parametrize(("name", "duration", "order"), [
     ("d_late.mkv", 10.023, [0] * 51 + list(range(200))),
     ("d_late.mp4", 10.0, [0] * 50 + list(range(200))),
@@ -106,7 +101,9 @@ def test_a_broadcast_starts_where_its_sound_does(tmp_path, decoder):
     assert found == [0] * lead + list(range(100))
 
 
-@pytest.mark.parametrize(("suffix", "options"), [(".ts", {}), (".ts", {"b_frames": 2}), (".vob", MPEG2), (".mpg", MPEG2)])
+@pytest.mark.parametrize(("suffix", "options"), [
+    (".ts", {}), (".ts", {"b_frames": 2}), (".vob", MPEG2), (".mpg", MPEG2),
+])  # fmt: skip
 @pytest.mark.parametrize(("runs", "first_times"), [(2, (0, 0)), (3, (0, 0, 0)), (3, (90, 0, 1000))])
 def test_recordings_that_were_joined_go_on(tmp_path, decoder, suffix, options, runs, first_times):
     path = joined(tmp_path / f"joined{suffix}", runs, first_times, **options)
@@ -121,8 +118,7 @@ def test_all_streams_follow_a_clock_that_was_set(tmp_path, decoder):
     held = [found.count(number) for number in range(300)]
     assert found == sorted(found)
     assert [k for k, count in enumerate(held) if count != 1] == [0, 99, 199]
-    assert held[0] == pytest.approx(54, abs=1)
-    assert held[99] == held[199] == pytest.approx(51, abs=3)
+    assert [held[0], held[99], held[199]] == [pytest.approx(54, abs=2)] * 3
 
 
 def test_matroska_files_that_were_joined_go_on(tmp_path, decoder):
@@ -153,7 +149,7 @@ def test_a_piped_file_has_the_times_of_the_file(tmp_path, suffix, source):
         assert numbers(opened) == expected
 
 
-@pytest.mark.parametrize("gap", [20, 400, 4000])
+@pytest.mark.parametrize("gap", [20, 400])
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
 def test_a_gap_is_a_still_picture(tmp_path, decoder, suffix, gap):
     times = [time + gap * (k > 50) for k, time in enumerate(FOUR_SECONDS)]
@@ -190,9 +186,7 @@ def test_a_time_of_days_in_a_file_of_seconds_is_not_believed(tmp_path, decoder, 
     path.write_bytes(data)
 
     with pytest.warns(DecoderWarning, match=r"wild.mkv: timestamps jump from 2\.\d s to 25920\d\.\d s, .*at 4.0 s"):
-        reader = open_reader(path, decoder, short_side=48)
-        found = read_numbers(reader.chunks(16))
-    assert reader.info.duration == pytest.approx(4, abs=0.05)
+        found = numbers(path, decoder)
     assert found == list(range(100))
 
 
@@ -217,7 +211,9 @@ def test_an_mp4_header_that_promises_too_little_is_not_the_end(tmp_path, decoder
     path = short_header(write_video(tmp_path / "short.mp4", FOUR_SECONDS, **options), MP4_DURATIONS[3:], 30)
     assert open_reader(path).info.duration == pytest.approx(4, abs=0.001)
     assert numbers(path, decoder) == list(range(100))
-    path.write_bytes(path.read_bytes()[:-5000])
+    with av.open(str(path)) as container:
+        positions = [packet.pos for packet in container.demux(video=0) if packet.size]
+    path.write_bytes(path.read_bytes()[: positions[75]])
     with pytest.raises(DecodeError, match=r"video data end at \S+ s of [34].\d s"):
         numbers(path, decoder)
 
@@ -261,22 +257,24 @@ def test_frames_lost_in_an_avi_do_not_shift_those_after_the_next_key_frame(tmp_p
     assert found[41:] == list(range(41, 100))
 
 
-@pytest.mark.parametrize("decoder", ["decord", "torchcodec"])
-def test_a_decoder_that_gives_up_says_why(tmp_path, decoder, monkeypatch):
-    skip_without(decoder)
+def test_a_decoder_that_gives_up_says_why(tmp_path):
+    pytest.importorskip("decord")
     path = write_video(tmp_path / "clip.gif", constant_times(10, 20), codec="gif", pix_fmt="rgb8", tick=Fraction(1, 10))
-    with pytest.warns(DecoderWarning, match=rf"{decoder} cannot decode gif; PyAV decodes it \(.+\)$") as caught:
-        numbers(path, decoder)
-    assert "\n" not in str(caught[0].message)
+    with pytest.warns(DecoderWarning, match=r"clip.gif: decord cannot decode gif; PyAV decodes it \(.*'gif' codec\)$"):
+        numbers(path, "decord")
 
 
-def test_a_decoders_reason_comes_without_the_place_in_its_source(tmp_path, monkeypatch):
-    decord = pytest.importorskip("decord")
+@pytest.mark.parametrize(("decoder", "module", "place"), [
+    ("decord", "decord.VideoReader", "[10:20:30] /build/video/reader.cc:151: "),
+    ("torchcodec", "torchcodec.decoders.VideoDecoder", "decode_frame, /build/Decoder.cpp:1493, "),
+])  # fmt: skip
+def test_a_decoders_reason_comes_without_the_place_in_its_source(tmp_path, monkeypatch, decoder, module, place):
+    skip_without(decoder)
     path = write_video(tmp_path / "clip.mp4", FOUR_SECONDS)
 
     def fail(*_: object, **__: object) -> None:
-        raise decord.DECORDError("[10:20:30] /build/video/reader.cc:151: Check failed: no room left\n\nStack trace:\n  a")
+        raise RuntimeError(f"\n{place}Check failed: no room left\n\nStack trace:\n  a")
 
-    monkeypatch.setattr(decord, "VideoReader", fail)
+    monkeypatch.setattr(module, fail)
     with pytest.warns(DecoderWarning, match=r"decode h264; PyAV decodes it \(Check failed: no room left\)$"):
-        assert numbers(path, "decord") == list(range(100))
+        assert numbers(path, decoder) == list(range(100))
