@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hasvideo.errors import DecodeError
+from hasvideo.image.read import WEBP_ADVICE, is_animated_webp
 from hasvideo.types import VideoInfo
 from hasvideo.video.clock import Clock
 
@@ -221,7 +222,8 @@ class Container:
 
         kind, brand = container.format.name, container.metadata.get("major_brand", "").strip()
         if kind == "image2" or kind.endswith("_pipe") or brand in STILL_BRANDS:
-            raise DecodeError(f"{self.path}: a still image, not a video")
+            what = f"an animated WebP, {WEBP_ADVICE}" if is_animated_webp(self.path) else "a still image, not a video"
+            raise DecodeError(f"{self.path}: {what}")
         cover = av.stream.Disposition.attached_pic
         streams = [stream for stream in container.streams.video if not stream.disposition & cover]
         if not streams or kind == "tty":  # libav sees text as a film of letters
@@ -298,7 +300,7 @@ class Container:
         return video, max(video, every_stream)
 
     def _reads_all(self, since: float) -> bool:
-        """Whether packets from ``since`` on are read from the beginning; where the clock was set nothing can be sought."""
+        """Whether packets from ``since`` on are read from the beginning: also where the clock was set."""
         return since <= 0 or self._jumps
 
     def _open_at(self, since: float) -> InputContainer:
