@@ -22,12 +22,14 @@ class _Track:
         shift: what is added to its timestamps.
         last: the latest time so far.
         next: the one to be expected.
+        length: how long a packet usually lasts.
         delay: the most that a frame was shown after it was decoded.
     """
 
     shift: float
     last: float = -math.inf
     next: float = math.inf
+    length: float = 0.0
     delay: float = 0.0
 
 
@@ -79,9 +81,11 @@ class Clock:
             track.shift = self._shift
         _shift(packet, round(track.shift / tick))
         time = self._correct(packet, track, time + track.shift, tick)
-        length = packet.duration * tick if packet.duration else min(time - track.last, REORDER)
+        length = packet.duration * tick if packet.duration else time - track.last
+        if 0 < length <= REORDER:  # a longer one may be as wild as the time of the next packet from which it was made
+            track.length = length
         if time > track.last:
-            track.last, track.next = time, time + max(length, 0.0)
+            track.last, track.next = time, time + track.length
         self._latest = time
 
     def _new_track(self, time: float) -> _Track:

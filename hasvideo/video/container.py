@@ -178,7 +178,8 @@ class Container:
         )
 
     def _length(self, item: Packet | VideoFrame) -> float:
-        return float(item.duration * item.time_base) if item.duration and item.time_base else 1 / self._rate
+        length = float(item.duration * item.time_base) if item.duration and item.time_base else 0.0
+        return length if 0 < length <= max(self._states, LONGEST_GAP) else 1 / self._rate
 
     def _first_frame(self, container: InputContainer, stream: VideoStream) -> VideoFrame | None:
         return next(self._decode(container, stream), None)
@@ -277,10 +278,11 @@ class Container:
         whole = self._states - self._zero
         if not (stream.duration and container.format.name.startswith(("mov", "avi"))):
             return 0.0, whole
-        end = (stream.start_time or 0) + stream.duration
+        header = index = self.time((stream.start_time or 0) + stream.duration)
         if len(stream.index_entries):
-            end = max(end, stream.index_entries[-1].timestamp)
-        return self.time(end), 0.0
+            index = self.time(stream.index_entries[-1].timestamp)
+        # What is far beyond the header may be a damaged timestamp: reading on from the header's end will show.
+        return (max(header, index) if index - header <= LONGEST_GAP else header), 0.0
 
     def _data_ends(self, since: float) -> tuple[float, float]:
         """When the last readable packets end, of the video and of any stream, if those end after about ``since``."""

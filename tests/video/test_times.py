@@ -202,13 +202,13 @@ def short_header(path: Path, fields: Sequence[tuple[bytes, int]], divisor: int) 
     return path
 
 
-MP4_DURATIONS = ((b"mvhd", 20), (b"tkhd", 24), (b"elst", 12), (b"mdhd", 20))
+MDHD, MVHD = (b"mdhd", 20), (b"mvhd", 20)
 AVI_LENGTHS = ((b"avih", 24), (b"strh", 40))
 
 
 def test_an_mp4_header_that_promises_too_little_is_not_the_end(tmp_path, decoder):
     options = {"container_options": {"movflags": "faststart"}}
-    path = short_header(write_video(tmp_path / "short.mp4", FOUR_SECONDS, **options), MP4_DURATIONS[3:], 30)
+    path = short_header(write_video(tmp_path / "short.mp4", FOUR_SECONDS, **options), [MDHD], 30)
     assert open_reader(path).info.duration == pytest.approx(4, abs=0.001)
     assert numbers(path, decoder) == list(range(100))
     with av.open(str(path)) as container:
@@ -216,6 +216,16 @@ def test_an_mp4_header_that_promises_too_little_is_not_the_end(tmp_path, decoder
     path.write_bytes(path.read_bytes()[: positions[75]])
     with pytest.raises(DecodeError, match=r"video data end at \S+ s of [34].\d s"):
         numbers(path, decoder)
+
+
+def test_a_gap_of_a_day_in_an_mp4_of_seconds_is_not_believed(tmp_path, decoder):
+    times = [time + 86400 * (k > 50) for k, time in enumerate(FOUR_SECONDS)]
+    path = write_video(tmp_path / "wild.mp4", times, tick=Fraction(1, 1000))
+    short_header(path, [MDHD, MVHD], 20000)
+    with pytest.warns(DecoderWarning, match=r"timestamps jump from \S+ s to 8640\d.\d s, and .* ends at 4.3 s"):
+        found = numbers(path, decoder)
+    assert list(dict.fromkeys(found)) == list(range(100))
+    assert len(found) == pytest.approx(104, abs=5)
 
 
 @pytest.mark.parametrize("codec", ["mpeg4", "libx264"])
