@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hasvideo.errors import UsageError
-from hasvideo.image.read import IMAGE_SUFFIXES
+from hasvideo.image.read import IMAGE_SUFFIXES, WEBP_ADVICE, is_animated_webp
 from hasvideo.video.live import StreamPath, as_source
 
 VIDEO_SUFFIXES = frozenset(
@@ -133,6 +133,8 @@ def find_videos(arguments: Sequence[str], recursive: bool = False) -> Inputs:
 
 def wrong_medium(paths: Sequence[Path], medium: Medium, hint: str = "") -> UsageError:
     """The error that files are of the other medium than this one; ``hint`` says what to do about it."""
+    if medium is VIDEO and is_animated_webp(paths[0]):
+        return UsageError(f"{paths[0]} is an animated WebP, {WEBP_ADVICE}")
     more = f" and {len(paths) - 1} more are {medium.other.many}" if len(paths) > 1 else f" is {medium.other.article}"
     return UsageError(f"{paths[0]}{more}" + (f"; {hint}" if hint else f", not {medium.article}"))
 

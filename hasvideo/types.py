@@ -31,8 +31,8 @@ class VideoInfo:
 
     Attributes:
         path: the file, as given; of a stream a :class:`hasvideo.video.live.StreamPath`.
-        duration: seconds, from the first frame's presentation to the last frame's end; of a stream, infinity while it
-            is read, and in results how much of it was.
+        duration: seconds, from what players call 0 to the last frame's end; of a stream, infinity while it is read, and
+            in results how much of it was.
         fps: average frames per second of the file (not of the features).
         width, height: pixels as displayed, after rotation.
         rotation: degrees clockwise that the decoder applied (0, 90, 180, 270).

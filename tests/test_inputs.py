@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hasvideo.errors import DecodeError
 from hasvideo.inputs import IMAGE, VIDEO, file_ids, find_files, find_videos
+from hasvideo.video.decode import open_reader
 
 
 @pytest.fixture
@@ -160,6 +162,25 @@ def test_a_pattern_takes_what_may_be_meant(both):
 
 def test_an_animation_may_pass_for_a_video(both):
     assert list(find_files([str(both / "d.gif")], VIDEO).files) == ["d"]
+
+
+def test_an_animated_webp_is_called_one(tmp_path):
+    from PIL import Image
+
+    frames = [Image.new("RGB", (64, 48), colour) for colour in ("red", "green", "blue")]
+    frames[0].save(tmp_path / "moving.webp", save_all=True, append_images=frames[1:])
+    frames[0].save(tmp_path / "still.webp")
+    ((_, moving), (_, still)) = (
+        find_files([str(tmp_path / name)], VIDEO, hint="do this").missing[0] for name in ("moving.webp", "still.webp")
+    )
+    assert str(moving) == (
+        f"{tmp_path}/moving.webp is an animated WebP, which is not read as a video: convert it to MP4, WebM or GIF"
+    )
+    assert str(still) == f"{tmp_path}/still.webp is an image; do this"
+    with pytest.raises(DecodeError, match="an animated WebP, which is not read as a video"):
+        open_reader(tmp_path / "moving.webp")
+    with pytest.raises(DecodeError, match="a still image"):
+        open_reader(tmp_path / "still.webp")
 
 
 def test_the_time_that_ids_take_grows_with_their_number_only():

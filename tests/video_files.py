@@ -98,6 +98,7 @@ def write_video(
     rotation: int = 0,
     first_time: float = 0.0,
     sound: float = 0.0,
+    sound_from: float = 0.0,
     tick: Fraction = TICK,
     pixel_aspect: Fraction | None = None,
     images: np.ndarray | None = None,
@@ -114,6 +115,7 @@ def write_video(
         rotation: degrees clockwise that players are told to turn the frames; numbers are legible after that.
         first_time: seconds added to all timestamps.
         sound: seconds of sound (a tone); 0 for no sound track.
+        sound_from: when the sound starts, seconds.
         tick: the encoder's time base, seconds; some codecs need a coarse one.
         pixel_aspect: width over height of a pixel.
         images: RGB ``(n, height, width, 3)`` to show instead of numbers.
@@ -127,7 +129,8 @@ def write_video(
         stream.codec_context.time_base = stream.time_base = tick
         if pixel_aspect is not None:
             stream.codec_context.sample_aspect_ratio = pixel_aspect
-        tone = container.add_stream("aac", rate=8000, layout="mono") if sound else None
+        sound_codec = "libopus" if path.suffix == ".webm" else "aac"
+        tone = container.add_stream(sound_codec, rate=8000, layout="mono") if sound else None
         durations: dict[int, int] = {}
         for number, (begin, end) in enumerate(pairwise(times)):
             image = _stored_number(number, width, height, rotation) if images is None else images[number]
@@ -138,7 +141,7 @@ def write_video(
             _mux(container, stream.encode(frame), durations)
         _mux(container, stream.encode(None), durations)
         if tone is not None:
-            _write_tone(container, tone, sound)
+            _write_tone(container, tone, sound, sound_from)
     if rotation:
         _set_rotation(path, rotation)
     return path
@@ -159,12 +162,12 @@ def _fast(codec: str) -> dict[str, str]:
     return {"preset": "ultrafast", "tune": "fastdecode"} if codec in ("libx264", "libx265") else {}
 
 
-def _write_tone(container: Any, stream: Any, seconds: float) -> None:
+def _write_tone(container: Any, stream: Any, seconds: float, since: float = 0.0) -> None:
     rate, size = 8000, 1024
     for first in range(0, int(seconds * rate), size):
         wave = np.sin(np.arange(first, first + size) * 440 * 2 * np.pi / rate).astype(np.float32)
         frame = av.AudioFrame.from_ndarray(wave[None], format="fltp", layout="mono")
-        frame.sample_rate, frame.pts = rate, first
+        frame.sample_rate, frame.pts = rate, first + round(since * rate)
         container.mux(stream.encode(frame))
     container.mux(stream.encode(None))
 

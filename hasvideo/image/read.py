@@ -20,6 +20,8 @@ IMAGE_SUFFIXES = frozenset(
 )
 """How images are called. HEIC is among them, so that a folder's HEIC files are reported and not passed over."""
 
+WEBP_ADVICE = "which is not read as a video: convert it to MP4, WebM or GIF"
+
 _PREVIEW_FORMATS = ("MPO",)  # photos of two "frames", the second of which is a preview or the other eye's view
 
 
@@ -54,6 +56,17 @@ def read_image(path: str | Path) -> tuple[np.ndarray, ImageInfo]:
     except Exception as error:  # on a damaged file, Pillow raises whatever its parsers trip over
         raise HasvideoError(f"cannot read {path}: {_reason(error)}") from error
     return pixels, ImageInfo(path, pixels.shape[1], pixels.shape[0])
+
+
+def is_animated_webp(path: Path) -> bool:
+    """Tell whether a file is a WebP that holds an animation, by its header."""
+    try:
+        with path.open("rb") as file:
+            header = file.read(21)
+    except OSError:
+        return False
+    is_extended = header[:4] == b"RIFF" and header[8:16] == b"WEBPVP8X" and len(header) == 21
+    return is_extended and bool(header[20] & 0x02)
 
 
 def _check_file(path: Path) -> None:

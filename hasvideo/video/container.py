@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import heapq
 import itertools
 import math
+import warnings
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hasvideo.errors import DecodeError
+from hasvideo.image.read import WEBP_ADVICE, is_animated_webp
 from hasvideo.types import VideoInfo
+from hasvideo.video.clock import Clock
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -21,14 +26,28 @@ if TYPE_CHECKING:
 THREADS = 2  # for every decoder: the network needs the cores
 END_TOLERANCE = 0.5  # seconds that may be missing at the end: headers often promise a few frames too many
 LONGEST_DURATION = 30 * 24 * 3600.0  # seconds; beyond is a damaged header
+TAIL = 10.0  # seconds before the end that is promised from which packets are read to find the true one
+LONGEST_JUMP = 10.0  # seconds; where recordings are joined at will (TS, VOB) a longer one sets the clock, as in FFmpeg
+LONGEST_GAP = 300.0  # seconds; elsewhere a longer one that goes beyond the file's own duration is a damaged timestamp
+LONGEST_PROMISED = 30 * 3600.0  # seconds; the same where the file states no duration, as in FFmpeg
 LARGEST_ASPECT = 16  # long side over short side; beyond is a damaged header
+COUNT_FROM_0 = ("mov", "matroska", "ogg")  # what browsers play, and do not move to 0 where nothing starts there
 STILL_BRANDS = ("avif", "heic", "heix", "mif1")  # ISO media files that hold photographs
+MOST_SKIPPED = 1000  # packets held while the key frame to start from is looked for
+TS_DISCONT = 0x200  # libav's flag of formats whose clock may be set back in the middle (AVFMT_TS_DISCONT)
+NOPARSE = 0x20 | 0x10  # libav's flags to hand on packets as they are stored (AVFMT_FLAG_NOPARSE, _NOFILLIN)
+GENPTS = 0x1  # libav's flag that makes it guess presentation times, wrongly where frames are reordered
+
+
+class DecoderWarning(UserWarning):
+    """What was asked for is not quite what is decoded: by another decoder, or with times that are not the file's."""
 
 
 class Container:
     """An opened video file.
 
-    Time 0 is when the first frame goes on display, whatever its timestamp in the file.
+    Time 0 is what players call 0: of MP4, Matroska, WebM and Ogg the 0 of the file's clock, else the start of video or
+    sound, whichever is earlier. A clock that is set on the way goes on.
 
     Args:
         path: the file.
@@ -37,6 +56,7 @@ class Container:
     Attributes:
         info: what the file says of itself.
         codec: libav's name of the video's codec.
+        is_by_order: whether display times are to be told from the order of decoded frames, as none are stored.
         longest: seconds; a longer duration is a damaged header.
         unreadable: what is said of a source that libav cannot open.
         look_threads: how many decode the first frame.
@@ -59,39 +79,64 @@ class Container:
             self._leave(container)
 
     def _learn(self, container: InputContainer, stream: VideoStream) -> None:
+        self._stream_index = stream.index
+        self._may_jump = bool(container.format.flags & TS_DISCONT)
+        self._tick = float(stream.time_base or 0)
+        self._states = 0.0 if self._may_jump else _stated_duration(container)
+        self._jumps = self._told = False
         first = self._first_frame(container, stream)
         if first is None:
             raise DecodeError(f"{self.path}: no frame can be decoded: the file is damaged or cut off")
         if first.pts is None or stream.time_base is None:
             reason = "a bare stream without timestamps: pack it first, ffmpeg -i IN -c copy OUT.mkv"
             raise DecodeError(f"{self.path}: {reason}")
-        self._stream_index = stream.index
-        self._tick, self._zero = float(stream.time_base), first.pts
+        self._zero = self._start(container, stream, first.pts * self._tick)
+        self.is_by_order = not self._is_timed and stream.codec_context.has_b_frames
         self._rate = float(stream.average_rate or stream.guessed_rate or stream.base_rate or 25)
         self.codec = stream.codec_context.codec.canonical_name
         self.info = self._describe(container, stream, first)
+
+    def _start(self, container: InputContainer, stream: VideoStream, first: float) -> float:
+        """Time 0 by the file's clock, seconds: 0 in formats that count from it, else the earliest start of a stream.
+
+        What starts far from 0 was cut out of a broadcast, whatever its format.
+        """
+        began = first if self._clock.began is None else self._clock.began
+        starts = [
+            float(other.start_time * other.time_base)
+            for other in (stream, *container.streams.audio)
+            if other.start_time is not None and other.time_base is not None
+        ]
+        if self._may_jump:  # another clock may be another programme's
+            starts = [start for start in starts if abs(start - began) <= LONGEST_JUMP]
+        earliest = max(min(starts, default=first), 0.0)  # sound before 0 primes its decoder and is not heard
+        counts_from_0 = container.format.name.startswith(COUNT_FROM_0) and earliest <= LONGEST_GAP
+        return min(first, 0.0 if counts_from_0 else earliest)
 
     def _leave(self, container: InputContainer) -> None:
         """Free libav's index of the file, 3 MiB for an hour of MP4, now: only garbage collection would do it."""
         container.close()
 
     def time(self, ticks: int) -> float:
-        """Seconds since the first frame."""
-        return (ticks - self._zero) * self._tick
+        """Seconds since the container's start."""
+        return ticks * self._tick - self._zero
 
     def shown_at(self, packet: Packet) -> int:
         """When a packet's frame goes on display, in ticks."""
         return (packet.dts or 0) if packet.pts is None else packet.pts
 
     def display_time(self, packet: Packet) -> tuple[float, float]:
-        """From when to when a packet's frame is on display, seconds; before time 0 for one that is not to be shown."""
+        """From when to when a packet's frame is on display, seconds; from -inf for one that is not to be shown."""
         start = -math.inf if packet.is_discard else self.time(self.shown_at(packet))
         return start, start + self._length(packet)
 
     def decode(self, since: float) -> Iterator[tuple[float, float, VideoFrame]]:
         """Yield frames from one shown at ``since`` or earlier on, with their times of display, seconds."""
         end = 0.0
-        for frame in _decode(self.packets(since)):
+        packets = self.packets(since)
+        if self.is_by_order:  # of the first group some frames may lack, and those that come are early by as many
+            packets = self.packets(self.time(next(packets).dts or 0) - self._tick)
+        for frame in _decode(packets):
             start = end if frame.pts is None else self.time(frame.pts)
             end = start + self._length(frame)
             yield start, end, frame
@@ -99,13 +144,27 @@ class Container:
     def packets(self, since: float) -> Iterator[Packet]:
         """Yield packets in decode order, from a key frame shown at ``since`` or earlier to the end of readable data."""
         for margin in (1.0, 10.0, 60.0, math.inf):
-            packets = itertools.dropwhile(lambda packet: not packet.is_keyframe, self._read(since - margin))
+            packets = self._from_key_frame(self._demux(self._open_at(since - margin)), since)
             first = next(packets, None)
-            if first is not None and self.time(self.shown_at(first)) <= since:
+            if self._reads_all(since - margin) or (first is not None and self.time(self.shown_at(first)) <= since):
                 break
         if first is not None:
             yield first
             yield from packets
+
+    def _from_key_frame(self, packets: Iterator[Packet], since: float) -> Iterator[Packet]:
+        """Drop what comes before the last key frame shown at ``since`` or earlier, or before the first of all."""
+        run: list[Packet] = []
+        for packet in packets:
+            if packet.is_keyframe and (not run or self.time(self.shown_at(packet)) <= since):
+                run = []
+            if run or packet.is_keyframe:
+                run.append(packet)
+            decoded_at = packet.pts if packet.dts is None else packet.dts
+            if len(run) == MOST_SKIPPED or (run and decoded_at is not None and self.time(decoded_at) > since):
+                break
+        yield from run
+        yield from packets
 
     def end_error(self, wanted: float) -> DecodeError:
         """Say why there is no frame for the time ``wanted``."""
@@ -119,13 +178,14 @@ class Container:
         )
 
     def _length(self, item: Packet | VideoFrame) -> float:
-        return float(item.duration * item.time_base) if item.duration and item.time_base else 1 / self._rate
+        length = float(item.duration * item.time_base) if item.duration and item.time_base else 0.0
+        return length if 0 < length <= max(self._states, LONGEST_GAP) else 1 / self._rate
 
     def _first_frame(self, container: InputContainer, stream: VideoStream) -> VideoFrame | None:
         return next(self._decode(container, stream), None)
 
     def _decode(self, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-        return _decode(self._demux(container, stream))
+        return _decode(self._demux(container))
 
     def _check(self) -> None:
         if not self.path.exists():
@@ -153,6 +213,7 @@ class Container:
             reason = log[-1][2].strip() if log else getattr(error, "strerror", None) or str(error)
             raise DecodeError(f"{self.path}: {self.unreadable} ({reason.replace(address, str(self.path))})") from error
         stream = self._video_stream(container)
+        container.flags &= ~GENPTS  # see _guess_times
         stream.thread_count = threads
         stream.thread_type = "AUTO"
         return container, stream
@@ -162,7 +223,8 @@ class Container:
 
         kind, brand = container.format.name, container.metadata.get("major_brand", "").strip()
         if kind == "image2" or kind.endswith("_pipe") or brand in STILL_BRANDS:
-            raise DecodeError(f"{self.path}: a still image, not a video")
+            what = f"an animated WebP, {WEBP_ADVICE}" if is_animated_webp(self.path) else "a still image, not a video"
+            raise DecodeError(f"{self.path}: {what}")
         cover = av.stream.Disposition.attached_pic
         streams = [stream for stream in container.streams.video if not stream.disposition & cover]
         if not streams or kind == "tty":  # libav sees text as a film of letters
@@ -186,44 +248,116 @@ class Container:
         return VideoInfo(self.path, duration, self._rate, round(width), round(height), rotation)
 
     def _duration(self, container: InputContainer, stream: VideoStream) -> float:
-        """Seconds of video that the file promises."""
-        if stream.duration and container.format.name.startswith(("mov", "avi")):
-            return stream.duration * self._tick
-        whole = (container.duration or 0) / 1e6
-        video, every_stream = self._data_ends(whole - 10 if whole else -math.inf)
+        """Seconds of video, from the container's start: what the file promises, or more if there is more."""
+        self._jumps = self._may_jump and self._is_clock_set()
+        promised, whole = self._promises(container, stream)
+        video, every_stream = self._data_ends(max(promised, whole) - TAIL)
+        self._jumps = self._clock.was_set
+        if not video:
+            video, every_stream = self._data_ends(-math.inf)
+        if promised:
+            return max(promised, video)
         # A video that ends before the container does is whole if the sound goes on, and truncated if not.
         return video if every_stream >= whole - END_TOLERANCE else whole
 
+    def _is_clock_set(self) -> bool:
+        """Whether the clock is set anywhere; unparsed, an hour is read in a second."""
+        container, _ = self._open()
+        try:
+            container.flags |= NOPARSE
+            container.seek(0, unsupported_byte_offset=True)  # starts anew, without parsers
+            return any(self._clock.was_set for _ in self._demux(container, every_stream=True))
+        finally:
+            self._leave(container)
+
+    def _promises(self, container: InputContainer, stream: VideoStream) -> tuple[float, float]:
+        """When the video, and all of the file, are to end by headers and index; 0 where nothing reliable is said."""
+        if self._may_jump:  # libav's own estimate, from the last packets, misses what came before the clock was set
+            estimate = 0 if self._jumps else (container.start_time or 0) + (container.duration or 0)
+            return 0.0, estimate / 1e6 - self._zero
+        whole = self._states - self._zero
+        if not (stream.duration and container.format.name.startswith(("mov", "avi"))):
+            return 0.0, whole
+        header = index = self.time((stream.start_time or 0) + stream.duration)
+        if len(stream.index_entries):
+            index = self.time(stream.index_entries[-1].timestamp)
+        # What is far beyond the header may be a damaged timestamp: reading on from the header's end will show.
+        return (max(header, index) if index - header <= LONGEST_GAP else header), 0.0
+
     def _data_ends(self, since: float) -> tuple[float, float]:
         """When the last readable packets end, of the video and of any stream, if those end after about ``since``."""
-        zero = self._zero * self._tick
-        video = every_stream = 0.0
-        for packet in self._read(since, every_stream=True):
-            end = float(self.shown_at(packet) * packet.time_base) - zero + self._length(packet)
-            every_stream = max(every_stream, end)
-            if packet.stream_index == self._stream_index:
-                video = max(video, end)
-        return video, every_stream
+        video = every_stream = last = 0.0
+        container = self._open_at(since)
+        try:
+            for packet in self._demux(container, every_stream=True):
+                start = float(self.shown_at(packet) * packet.time_base) - self._zero
+                every_stream = max(every_stream, start)
+                is_shown = packet.stream_index == self._stream_index and not packet.is_discard
+                if is_shown and start >= last:  # MP4 stores no duration of display, but to the next one in the file
+                    last, video = start, start + self._length(packet)
+                elif not is_shown:
+                    every_stream = max(every_stream, start + self._length(packet))
+        finally:
+            self._leave(container)
+        return video, max(video, every_stream)
 
-    def _read(self, since: float, every_stream: bool = False) -> Iterator[Packet]:
-        """Yield packets from about ``since``, as well as the container can seek."""
+    def _reads_all(self, since: float) -> bool:
+        """Whether packets from ``since`` on are read from the beginning: also where the clock was set."""
+        return since <= 0 or self._jumps
+
+    def _open_at(self, since: float) -> InputContainer:
+        """Open the file for reading packets from about ``since``, as well as the container can seek."""
         import av
 
         container, stream = self._open()
-        if since > 0:
+        if not self._reads_all(since):
             try:
-                container.seek(self._zero + int(since / self._tick), stream=stream)
+                container.seek(int((since + self._zero) / self._tick), stream=stream)
             except av.FFmpegError:
                 container, stream = self._open()
-        return self._demux(container, None if every_stream else stream)
+        return container
 
     def _broken(self, error: Exception) -> None:
         """The data are unreadable from here on; of a file, whether that matters depends on how much is missing."""
 
-    def _demux(self, container: InputContainer, stream: VideoStream | None) -> Iterator[Packet]:
+    def _new_clock(self) -> Clock:
+        if self._may_jump:
+            return Clock(LONGEST_JUMP, joined=True)
+        if self._states:
+            return Clock(LONGEST_GAP, self._states, tell=self._tell_of_jump)
+        return Clock(LONGEST_PROMISED, tell=self._tell_of_jump)
+
+    def _tell_of_jump(self, before: float, after: float) -> None:
+        if not self._told:
+            self._told = True
+            says = f", and the file says that it ends at {self._states:.1f} s" if self._states else ""
+            text = f"timestamps jump from {before:.1f} s to {after:.1f} s{says}: read as going on without a pause"
+            warnings.warn(f"{self.path}: {text}", DecoderWarning, stacklevel=2)
+
+    def _demux(self, container: InputContainer, every_stream: bool = False) -> Iterator[Packet]:
+        clock = self._clock = self._new_clock()
+        clocked = {self._stream_index, *(stream.index for stream in container.streams.audio)}
+        for packet in self._packets(container):
+            video = packet.stream_index == self._stream_index
+            if video:
+                self._guess_times(container, packet)
+            if packet.stream_index in clocked:
+                clock.adjust(packet)
+            if video or every_stream:
+                yield packet
+
+    def _guess_times(self, container: InputContainer, packet: Packet) -> None:
+        """Let libav fill in presentation times, but where the format stores none: there it is order that tells them."""
+        if not container.flags & GENPTS:
+            self._is_timed = container.format.name != "avi" and (packet.pts is not None or packet.dts is None)
+            container.flags |= GENPTS if self._is_timed else 0
+        if not self._is_timed:
+            packet.pts = None
+
+    def _packets(self, container: InputContainer) -> Iterator[Packet]:
         import av
 
-        packets: Iterator[Packet] = container.demux() if stream is None else container.demux(stream)
+        packets = container.demux()
         while True:
             self.progress()
             try:
@@ -233,7 +367,8 @@ class Container:
                 return
             if packet is None:
                 return
-            if packet.size and not packet.is_corrupt:
+            # A frame cut off by the end of the file is marked so, but in TS also a whole one before recordings join.
+            if packet.size and (self._may_jump or not packet.is_corrupt):
                 yield packet
 
 
@@ -260,23 +395,63 @@ def _any_metadata() -> dict[str, Any]:
     return {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
 
 
+def _stated_duration(container: InputContainer) -> float:
+    """Seconds that a file's header states; 0 where it states none.
+
+    To a stream that starts late, WMV gives the whole file's duration, and libav then adds the two.
+    """
+    streams = [float(s.duration * s.time_base) for s in container.streams if s.duration and s.time_base]
+    return min((container.duration or 0) / 1e6, max(streams, default=math.inf))
+
+
+class _Slots:
+    """Display times for frames of a stream that stores none: the decoding times, in the order of display.
+
+    A packet's decoding time serves as its frame's name, by which frames that were never decoded show: what comes before
+    a key frame is shown before it and before all that follow it.
+    """
+
+    def __init__(self) -> None:
+        self._free: list[int] = []
+        self._keys: deque[int] = deque()
+
+    def enter(self, packet: Packet) -> None:
+        """Note a packet that is about to be decoded."""
+        if packet.pts is None and packet.dts is not None:
+            packet.pts = packet.dts
+            heapq.heappush(self._free, packet.dts)
+            if packet.is_keyframe:
+                self._keys.append(packet.dts)
+
+    def stamp(self, frame: VideoFrame) -> None:
+        """Set a decoded frame's time."""
+        if not self._free or frame.pts is None:
+            return
+        while len(self._keys) > 1 and self._keys[1] <= frame.pts:
+            self._keys.popleft()
+        while self._keys and self._keys[0] <= frame.pts and len(self._free) > 1 and self._free[0] < self._keys[0]:
+            heapq.heappop(self._free)
+        frame.pts = heapq.heappop(self._free)
+
+
 def _decode(packets: Iterable[Packet]) -> Iterator[VideoFrame]:
     """Yield the frames of one stream's packets in display order; what cannot be decoded is left out."""
     import av
 
-    context = None
-    for packet in packets:
-        context = packet.stream.codec_context
+    context, slots = None, _Slots()
+    for packet in itertools.chain(packets, [None]):
+        if packet is not None:
+            context = packet.stream.codec_context
+            slots.enter(packet)
+        if context is None:
+            return
         try:
             frames = context.decode(packet)
         except av.FFmpegError:
             continue
-        yield from frames
-    if context is not None:
-        try:
-            yield from context.decode(None)
-        except av.FFmpegError:
-            return
+        for frame in frames:
+            slots.stamp(frame)
+            yield frame
 
 
 def _pixel_aspect(stream: VideoStream) -> float:

@@ -2,7 +2,10 @@
 
 The rules, for all decoders:
 
-- Time 0 is when the first frame goes on display, whatever its timestamp in the file.
+- Time 0 is what players call 0: of MP4, Matroska, WebM and Ogg the 0 of the file's clock, else the start of the video
+  or of the sound, whichever is earlier. A first picture that comes later is on display from 0 on, too.
+- A frame stays until the next one comes, however long. A clock that is set on the way (recordings joined into one
+  file) goes on where it was; :class:`hasvideo.video.clock.Clock` has the rules.
 - Output frame ``k`` is the source frame on display in the middle of its cell ``[start + k/fps, start + (k+1)/fps)``.
   So any constant or variable frame rate comes out with right times, and ``round(duration * fps)`` frames of them.
 - Frames are upright (rotation metadata applied), in square pixels, and resized by the decoder.
@@ -36,7 +39,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hasvideo.errors import DecodeError, UsageError
-from hasvideo.video.container import END_TOLERANCE, THREADS, Container
+from hasvideo.video.container import END_TOLERANCE, THREADS, Container, DecoderWarning
 from hasvideo.video.live import LiveContainer, StreamPath, as_source
 
 if TYPE_CHECKING:
@@ -46,7 +49,6 @@ if TYPE_CHECKING:
 
 DECODERS = ("decord", "pyav", "torchcodec")
 
-LONGEST_FRAME = 300.0  # seconds; a longer pause between two frames is a damaged timestamp
 TIE = 13e-6  # seconds; where a cell's middle is a frame's very start, rounding must not choose (13 µs is no usual tick)
 SEGMENT_FRAMES = 64  # opening a segment in decord costs about as much as decoding two frames
 SEGMENT_BYTES = 2**27  # of decoded frames; a longer run without a key frame is for PyAV, which needs no segments
@@ -55,11 +57,10 @@ FFMPEG_LIBRARIES = "install FFmpeg with its libraries (apt install ffmpeg, brew 
 # How Linux, macOS and Windows (which names no library) say that a library of FFmpeg's is not there.
 NO_FFMPEG = re.compile(r"lib(av|sw)\w+\.so\S* cannot open|not loaded: \S*lib(av|sw)|Could not find module")
 
+# As in "[10:20:30] /src/reader.cc:151: no room" of decord and "decode, /src/Decoder.cpp:1493, no room" of torchcodec.
+_PLACE = re.compile(r"(\[[\d:]+\] \S+:\d+: |\w+, \S+:\d+, )")
+
 Progress = Callable[[], object]
-
-
-class DecoderWarning(UserWarning):
-    """The decoder that was asked for is not the one that decodes."""
 
 
 def open_reader(
@@ -210,7 +211,7 @@ class Reader:
 
     def _images(self) -> Iterator[np.ndarray]:
         size, since = (self.width, self.height), self._grid.time(0)
-        if self._decoder == "pyav":
+        if self._decoder == "pyav" or self._source.is_by_order:
             frames = _pyav_frames(self._source, size, since)
         else:
             frames = _segment_frames(self._source, self._decoder, size, since)
@@ -273,10 +274,8 @@ def _on_display(frames: Iterable[_Frame], grid: _Grid) -> Iterator[np.ndarray]:
     current: _Frame | None = None
     for frame in frames:
         if current is not None:
-            if frame.start < current.start:  # the clock was set back
+            if frame.start < current.start:  # a damaged timestamp
                 continue
-            if frame.start - current.start > LONGEST_FRAME:
-                break
             due = grid.before(frame.start)
             yield from _repeat(current, due - done)
             done = max(done, due)
@@ -318,17 +317,24 @@ def _segment_frames(source: Container, decoder: str, size: tuple[int, int], sinc
             threads = THREADS if done < 0 or (os.cpu_count() or 1) > THREADS else 1
             file, count = segment.remux(container_format), len(segment.shows)
             images = read(file, count, _stored(size, rotation), threads, source.progress)
-        except Exception:  # their own error classes are not documented, and PyAV tells what is wrong with the video
+        except Exception as error:  # their own classes are not documented, and PyAV tells what is wrong with the video
             rest = f"{source.codec} from {done:.1f} s on; PyAV does" if done > 0 else f"{source.codec}; PyAV decodes it"
-            warnings.warn(f"{source.path}: {decoder} cannot decode {rest}", DecoderWarning, stacklevel=2)
+            text = f"{source.path}: {decoder} cannot decode {rest} ({_own_words(error)})"
+            warnings.warn(text, DecoderWarning, stacklevel=2)
             break
         for (start, end), image in zip(segment.shows, images, strict=True):
-            if 0 <= start < segment.until:
+            if -math.inf < start < segment.until:
                 yield _Frame(start, end, partial(_upright, image, rotation))
         done = segment.until
         del images  # before as many again are decoded
     if done < math.inf:
         yield from (frame for frame in _pyav_frames(source, size, max(done, since)) if frame.start >= done)
+
+
+def _own_words(error: Exception) -> str:
+    """A decoder's reason: its first line, without the place in its source and what it repeats of its stack."""
+    line = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return _PLACE.sub("", line) or type(error).__name__
 
 
 def _decord_images(file: io.BytesIO, count: int, size: tuple[int, int], threads: int, progress: Progress) -> list[Any]:
@@ -377,7 +383,7 @@ class _Segment:
 
     Attributes:
         shows: from when to when (seconds) each decoded frame is on display, in display order; what must not be shown
-            starts before time 0.
+            starts at -inf.
         until: when the next segment takes over, seconds.
     """
 

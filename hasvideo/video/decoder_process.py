@@ -28,7 +28,8 @@ import numpy as np
 
 from hasvideo.errors import DecodeError, HasvideoError, UsageError
 from hasvideo.types import VideoInfo
-from hasvideo.video.decode import DecoderWarning, check_request, load_decoder, open_reader, stack
+from hasvideo.video.container import DecoderWarning
+from hasvideo.video.decode import check_request, load_decoder, open_reader, stack
 from hasvideo.video.live import StreamPath, as_source, open_pipe, stream_path
 
 TIMEOUT = 15.0  # seconds without a sign of life from the decoder

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, NoReturn
 from urllib.parse import urlsplit
 
 from hasvideo.errors import DecodeError, UsageError
+from hasvideo.video.clock import Clock
 from hasvideo.video.container import THREADS, Container
 
 if TYPE_CHECKING:
@@ -21,9 +22,8 @@ if TYPE_CHECKING:
 
 STDIN = "-"
 SCHEMES = ("http", "https", "rtmp", "rtmps", "rtp", "rtsp", "rtsps", "tcp", "udp")
-CLOCK_SET_BACK = 1.0  # seconds; a clock that goes back by more was set, one by less only stumbles
 MOST_UNSTAMPED = 64  # frames at the beginning without a time, as those of RTSP cameras, that are left out
-LONGEST_PAUSE = 300.0  # seconds; after a longer one between two frames the clock was set, too
+LONGEST_PAUSE = 300.0  # seconds; after a longer one between two packets a camera's clock was set
 
 
 class StreamPath(type(Path())):  # type: ignore[misc]
@@ -97,8 +97,7 @@ def open_pipe(path: StreamPath) -> int:
 class LiveContainer(Container):
     """A stream: read once, in order, without an end that is known.
 
-    A clock that is set while the stream runs (a camera that restarts, a recording that begins anew) is taken as going
-    on where it was.
+    A camera's clock may also jump ahead; else times are those of a file with the same content.
     """
 
     longest: ClassVar[float] = math.inf
@@ -109,25 +108,28 @@ class LiveContainer(Container):
 
     def decode(self, since: float) -> Iterator[tuple[float, float, VideoFrame]]:
         """Yield all frames with their times of display, seconds, whatever ``since``."""
-        shift = before = end = 0.0
+        end = 0.0
         for frame in itertools.chain([self._first], self._frames):
-            start = end if frame.pts is None else self.time(frame.pts) + shift
-            if not before - CLOCK_SET_BACK <= start <= end + LONGEST_PAUSE:
-                shift += end - start
-                start = end
-            before, end = start, start + self._length(frame)
-            self.reached = end
+            start = end if frame.pts is None else self.time(frame.pts)
+            self.reached = end = start + self._length(frame)
             yield start, end, frame
 
     def _first_frame(self, container: InputContainer, stream: VideoStream) -> VideoFrame | None:
         self.reached = 0.0
+        self._is_relayed = container.format.no_file or self._address()[0].startswith("rtmp")
         self._frames = self._decode(container, stream)
         first: VideoFrame | None = None
-        for first in itertools.islice(self._frames, MOST_UNSTAMPED):
-            self._first = first
+        for number, first in enumerate(itertools.islice(self._frames, MOST_UNSTAMPED)):
+            self._frames_left_out, self._first = number, first
             if first.pts is not None:
                 break
         return first
+
+    def _start(self, container: InputContainer, stream: VideoStream, first: float) -> float:
+        return super()._start(container, stream, first) if self._frames_left_out == 0 else first
+
+    def _new_clock(self) -> Clock:
+        return Clock(LONGEST_PAUSE) if self._is_relayed else super()._new_clock()
 
     def _leave(self, container: InputContainer) -> None:
         """It stays open: a stream is opened once."""

@@ -28,7 +28,7 @@ class Closed:
     """An interval that has come to its end.
 
     Attributes:
-        interval: what, and from when to when, seconds from the stream's first frame.
+        interval: what, and from when to when, seconds from the stream's start.
         read: how far the stream had been read by then, seconds: ``read - interval.end`` is the latency.
     """
 

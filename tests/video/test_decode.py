@@ -100,7 +100,8 @@ def make(folder: Path, name: str) -> tuple[Path, list[Fraction]]:
     recipe = dict(VIDEOS[name])
     times = recipe.pop("times")
     path = folder / name
-    return (path if path.exists() else write_video(path, times, **recipe)), times
+    shown = [times[0], *(time + Fraction(recipe.get("first_time", 0)) * (path.suffix == ".mp4") for time in times[1:])]
+    return (path if path.exists() else write_video(path, times, **recipe)), shown
 
 
 def numbers(path: Path, decoder: str = "pyav", **options: Any) -> list[int | None]:

@@ -61,20 +61,6 @@ def test_a_part_of_a_stream_is_read(tmp_path):
     os.waitpid(writer, 0)
 
 
-@pytest.mark.parametrize("jump", [-100.0, 400.0])
-def test_a_clock_that_is_set_goes_on_where_it_was(tmp_path, monkeypatch, jump):
-    time = LiveContainer.time
-
-    def set_at_two_seconds(self, ticks):
-        return time(self, ticks) + (jump if time(self, ticks) >= 2 else 0)
-
-    write_video(tmp_path / "clip.mkv", constant_times(10, 40))
-    monkeypatch.setattr(LiveContainer, "time", set_at_two_seconds)
-    with (tmp_path / "clip.mkv").open("rb") as file:
-        source = stream_path("clip", f"fd:{file.fileno()}")
-        assert read_numbers(open_reader(source, fps=10.0, short_side=48).chunks(8))[:39] == list(range(39))
-
-
 def test_frames_before_the_first_time_are_left_out(tmp_path, monkeypatch):
     decode = LiveContainer._decode
 
