@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import pickle
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -147,7 +148,7 @@ def test_on_ray_the_workers_say_so_before_their_first_video(torchcodec, videos, 
     arguments = [str(videos / "red"), "--model", model, "--engine", "ray", "--quiet", "--decoder", "torchcodec"]
     assert localize.main(arguments) == 0  # this machine decodes nothing, and need not have torchcodec
     how = Extraction(decoder="torchcodec", engine="ray")
-    for make in (*made, lambda: Maker(tmp_path / "features", how)):
+    for make in (*(partial(make, "cpu") for make in made), lambda: Maker(tmp_path / "features", how)):
         error = pickle.loads(pickle.dumps(_Actor().prepare(make)))
         assert isinstance(error, UsageError)
         assert "lacks FFmpeg's shared libraries" in str(error)
