@@ -17,9 +17,9 @@ import av
 import numpy as np
 
 from hasvideo.commands import run
-from hasvideo.video import extractors
-from hasvideo.video.extractors.base import overlapping_blocks
-from hasvideo.video.extractors.i3d import I3DExtractor
+from hasvideo.features import extractors
+from hasvideo.features.extractors.base import overlapping_blocks
+from hasvideo.features.extractors.i3d import I3DExtractor
 
 
 class CheapExtractor:

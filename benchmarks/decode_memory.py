@@ -15,8 +15,8 @@ from pathlib import Path
 
 from memory import PeakMemory, loop_video
 
-from hasvideo.video.decode import DECODERS
-from hasvideo.video.decoder_process import FrameStream
+from hasvideo.frames.decode import DECODERS
+from hasvideo.frames.process import FrameStream
 
 
 def main() -> None:

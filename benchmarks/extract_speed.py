@@ -114,8 +114,8 @@ def plain_loop(clips: list[Path], output: Path, read: Callable[[Path], np.ndarra
     """One clip after the other: decode, compute, save."""
     import torch
 
+    from hasvideo.features.extractors.i3d import I3DExtractor, load_i3d
     from hasvideo.networks.i3d import I3DStem, I3DTail
-    from hasvideo.video.extractors.i3d import I3DExtractor, load_i3d
 
     network = load_i3d()
     stem, tail = I3DStem(network), I3DTail(network)
@@ -135,8 +135,8 @@ def _extend(array: np.ndarray, before: int, after: int) -> np.ndarray:
 
 
 def _read_decord(path: Path) -> np.ndarray:
-    from hasvideo.video.decode import open_reader
-    from hasvideo.video.extraction import center_crop
+    from hasvideo.features.extract_one import center_crop
+    from hasvideo.frames.decode import open_reader
 
     reader = open_reader(path, decoder="decord", fps=FPS, short_side=224)
     return np.concatenate([center_crop(chunk, 224) for chunk in reader.chunks(64)])
@@ -147,7 +147,7 @@ def _read_pytorchvideo(path: Path) -> np.ndarray:
     from pytorchvideo.data.encoded_video import EncodedVideo
     from torch.nn.functional import interpolate
 
-    from hasvideo.video.extraction import center_crop
+    from hasvideo.features.extract_one import center_crop
 
     video = EncodedVideo.from_path(str(path), decode_audio=False)
     frames = video.get_clip(0, video.duration)["video"].transpose(0, 1)  # float32 (T, 3, H, W)

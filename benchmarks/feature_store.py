@@ -18,12 +18,12 @@ from pathlib import Path
 
 import numpy as np
 
+from hasvideo.features.manifest import MANIFEST, Manifest, Record
+from hasvideo.features.shards import Kind
+from hasvideo.features.store import FeatureMeta, FeatureStore
 from hasvideo.output.tables import aligned
 from hasvideo.pack import pack
 from hasvideo.types import TimeGrid
-from hasvideo.video.features import FeatureMeta, FeatureStore
-from hasvideo.video.manifest import MANIFEST, Manifest, Record
-from hasvideo.video.shards import Kind
 
 DIM = 1024
 META = FeatureMeta("i3d", "ab" * 32, TimeGrid(25, 99, 8, -42), DIM)

@@ -18,11 +18,11 @@ import torch
 from temporal_hiding import LOW, META, Data, load
 
 from hasvideo.datasets.annotations import Annotations, Instance
-from hasvideo.fitting import detect, fit
 from hasvideo.metrics.detection import match
-from hasvideo.model import Model
-from hasvideo.recipe import OWN_VIDEOS
 from hasvideo.types import Detections, Interval, VideoInfo
+from hasvideo.video.fitting import detect, fit
+from hasvideo.video.model import Model
+from hasvideo.video.recipe import OWN_VIDEOS
 from hasvideo.video.stream import Follower
 
 BLOCK = 16  # features that I3D gives at once

@@ -22,16 +22,16 @@ from tqdm import tqdm
 
 from hasvideo.datasets.annotations import Annotations, load_annotations
 from hasvideo.extents import find_intervals
+from hasvideo.features.extract_one import Features, extract_features
+from hasvideo.features.extractors import Extractor, load_extractor
+from hasvideo.features.extractors.base import overlapping_blocks
+from hasvideo.features.extractors.i3d import load_i3d
+from hasvideo.features.runtime import Network, compile_network
 from hasvideo.metrics.detection import mean_average_precision
-from hasvideo.model import Model, kinetics400
 from hasvideo.networks.i3d import I3D
 from hasvideo.networks.temporal import TemporalNetwork
 from hasvideo.types import Activation, Detections, IntervalRule, TimeGrid
-from hasvideo.video.engine import Network, compile_network
-from hasvideo.video.extraction import Features, extract_features
-from hasvideo.video.extractors import Extractor, load_extractor
-from hasvideo.video.extractors.base import overlapping_blocks
-from hasvideo.video.extractors.i3d import load_i3d
+from hasvideo.video.model import Model, kinetics400
 
 CLASSES = {"handshake": "shaking hands", "hug": "hugging", "kick": "side kick"}
 TIOU = (0.1, 0.2, 0.3, 0.4, 0.5)

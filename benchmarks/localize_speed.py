@@ -18,12 +18,12 @@ from statistics import median
 import numpy as np
 import torch
 
+from hasvideo.features.extract_one import center_crop, extract_features
+from hasvideo.features.extractors.i3d import I3DExtractor, load_i3d
+from hasvideo.features.runtime import resolve_engine
+from hasvideo.frames.decode import open_reader
+from hasvideo.frames.process import FrameStream
 from hasvideo.networks.i3d import I3DStem, I3DTail
-from hasvideo.video.decode import open_reader
-from hasvideo.video.decoder_process import FrameStream
-from hasvideo.video.engine import resolve_engine
-from hasvideo.video.extraction import center_crop, extract_features
-from hasvideo.video.extractors.i3d import I3DExtractor, load_i3d
 
 
 class EagerI3D(I3DExtractor):

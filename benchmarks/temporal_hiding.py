@@ -23,12 +23,13 @@ import torch
 
 from hasvideo.datasets.annotations import Annotations, load_annotations
 from hasvideo.extents import read_detections
-from hasvideo.fitting import detect, fit
+from hasvideo.features.store import FeatureMeta
 from hasvideo.metrics.bootstrap import paired_bootstrap
 from hasvideo.metrics.detection import Matches, match
-from hasvideo.recipe import OWN_VIDEOS, HidingConfig, Recipe, TemporalConfig
+from hasvideo.networks.config import TemporalConfig
 from hasvideo.types import Detections, Interval, IntervalRule, TimeGrid, VideoInfo
-from hasvideo.video.features import FeatureMeta
+from hasvideo.video.fitting import detect, fit
+from hasvideo.video.recipe import OWN_VIDEOS, HidingConfig, Recipe
 
 META = FeatureMeta("i3d", "", TimeGrid(25.0, 99, 8, -44), 1024)
 TIOU = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)

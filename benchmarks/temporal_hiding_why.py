@@ -25,11 +25,11 @@ from temporal_hiding import META, VISIBLE, Data, folds, load, paper, train_and_d
 
 from hasvideo.datasets.annotations import Annotations
 from hasvideo.extents import cut_value
-from hasvideo.fitting import fit
-from hasvideo.model import Model
 from hasvideo.output.palette import OKABE_ITO
-from hasvideo.recipe import OWN_VIDEOS, Recipe
 from hasvideo.types import Detections
+from hasvideo.video.fitting import fit
+from hasvideo.video.model import Model
+from hasvideo.video.recipe import OWN_VIDEOS, Recipe
 
 ARMS = {
     "raw, nothing hidden": paper(VISIBLE),

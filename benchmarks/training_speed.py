@@ -18,13 +18,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hasvideo.datasets.thumos import FeatureVideos, collate, load_features
-from hasvideo.fitting import SegmentHider, VideoCriterion
+from hasvideo.features.store import FeatureMeta, FeatureStore
+from hasvideo.networks.config import TemporalConfig
 from hasvideo.networks.temporal import TemporalNetwork
-from hasvideo.recipe import HidingConfig, TemporalConfig, TrainingConfig
+from hasvideo.settings import TrainingConfig
 from hasvideo.training import Augmented, Engine, EpochBatches
 from hasvideo.types import TimeGrid
-from hasvideo.video.features import FeatureMeta, FeatureStore
+from hasvideo.video.dataset import FeatureVideos, collate, load_features
+from hasvideo.video.fitting import SegmentHider, VideoCriterion
+from hasvideo.video.recipe import HidingConfig
 
 DIM, CLASSES = 2048, 20
 CONFIG = TrainingConfig()

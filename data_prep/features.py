@@ -34,8 +34,8 @@ from hasvideo.datasets.annotations import AnnotatedVideo, Annotations, load_anno
 from hasvideo.datasets.names import same_videos, video_ids
 from hasvideo.datasets.table import read_table
 from hasvideo.errors import HasvideoError, UsageError
+from hasvideo.features.store import FeatureMeta, FeatureStore, looks_like
 from hasvideo.types import TimeGrid
-from hasvideo.video.features import FeatureMeta, FeatureStore, looks_like
 
 Sequences = Iterator[tuple[str, np.ndarray]]
 

@@ -18,12 +18,12 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
+from hasvideo.frames.process import FrameStream
 from hasvideo.hiding import PatchHiding, SegmentHiding
 from hasvideo.output.evaluation_plots import draw_map
 from hasvideo.output.palette import ThemeName, color, theme_named, theme_of
 from hasvideo.output.plots import draw, save_figure, write_line
 from hasvideo.progress import FilmStrip
-from hasvideo.video.decoder_process import FrameStream
 from hasvideo.video.localizer import Localizer
 
 IMAGES, RESULTS = Path(__file__).parent / "images", Path(__file__).parent / "results.md"

@@ -17,6 +17,8 @@ from tqdm import tqdm
 from hasvideo.choice import Choice, check_options, split_classes
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.files import check_writable
+from hasvideo.frames.decode import check_request
+from hasvideo.frames.live import StreamPath
 from hasvideo.image.localizer import ImageLocalizer
 from hasvideo.inputs import IMAGE, SEGMENTS, VIDEO, Medium, find_files
 from hasvideo.output.base import Found
@@ -38,10 +40,8 @@ from hasvideo.output.writers import (
     write,
 )
 from hasvideo.progress import FilmStrip, VideoProgress
-from hasvideo.segmentation.segmenter import Segmenter
+from hasvideo.segmentation.localizer import Segmenter
 from hasvideo.types import Box, Detections, ImageDetections, Segmentation
-from hasvideo.video.decode import check_request
-from hasvideo.video.live import StreamPath
 from hasvideo.video.localizer import Localizer
 from hasvideo.video.stream import LOOK_BACK, follow
 

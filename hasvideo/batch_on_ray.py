@@ -12,12 +12,12 @@ import numpy as np
 from hasvideo.batch import VideoBatch
 from hasvideo.choice import Choice
 from hasvideo.errors import UsageError
-from hasvideo.model import Model, load_model
+from hasvideo.features.make import split_engine
+from hasvideo.features.ray_pool import run_on_ray
 from hasvideo.progress import FilmStrip
 from hasvideo.types import Detections
 from hasvideo.video.localizer import Localizer
-from hasvideo.video.making import split_engine
-from hasvideo.video.ray_engine import run_on_ray
+from hasvideo.video.model import Model, load_model
 
 File = tuple[str, Path]
 Strip = list[tuple[float, np.ndarray]]

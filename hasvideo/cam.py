@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hasvideo.recipe import Pooling
+from hasvideo.types import Pooling
 
 
 class CamHead(nn.Linear):

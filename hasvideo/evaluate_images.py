@@ -23,14 +23,7 @@ from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.extents import ScaledMaps, check_rule, find_boxes
 from hasvideo.files import write_text
 from hasvideo.metrics.failures import MISSES, FailureRule, find_failures
-from hasvideo.metrics.localization import (
-    IOU,
-    TITLES,
-    Convention,
-    max_box_acc,
-    score_baselines,
-    score_images,
-)
+from hasvideo.metrics.localization import IOU, TITLES, Convention, max_box_acc, score_baselines, score_images
 from hasvideo.output.tables import aligned
 from hasvideo.types import Activation, BoxRule, ImagePrediction, ThresholdMode
 

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from hasvideo.commands import QUIET_HELP, CallableModule, CommandParser, add_machine_options, run
 from hasvideo.errors import UsageError
+from hasvideo.features.fill import Filled, fill
+from hasvideo.features.make import Extraction
+from hasvideo.features.manifest import FAILED
 from hasvideo.inputs import find_videos
-from hasvideo.video.filling import Filled, fill
-from hasvideo.video.making import Extraction
-from hasvideo.video.manifest import FAILED
 
 
 def extract(
@@ -43,7 +43,7 @@ def extract(
         recursive: look into the folders of folders.
         shard: ``K/N`` works on the K-th of N parts of the videos, 1 <= K <= N. A video's part depends on its id and N
             alone.
-        workers: processes; see :func:`hasvideo.video.filling.fill`.
+        workers: processes; see :func:`hasvideo.features.fill.fill`.
         verify: also compare the hashes of the features that are there.
         progress: show a bar on standard error.
 

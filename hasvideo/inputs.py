@@ -9,15 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hasvideo.errors import UsageError
-from hasvideo.image.read import IMAGE_SUFFIXES, WEBP_ADVICE, is_animated_webp
-from hasvideo.video.live import StreamPath, as_source
+from hasvideo.frames.images import (
+    IMAGE_SUFFIXES,
+    MASK_SUFFIX,
+    OVERLAY_SUFFIX,
+    SEGMENTS_SUFFIX,
+    WEBP_ADVICE,
+    is_animated_webp,
+)
+from hasvideo.frames.live import StreamPath, as_source
 
 VIDEO_SUFFIXES = frozenset(
     {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"}
     | {".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv"}
 )
-OVERLAY_SUFFIX, MASK_SUFFIX, SEGMENTS_SUFFIX = ".cam.png", ".mask.png", ".segments.png"
-"""How the pictures of localized images end: in a folder they are not taken for further images."""
 
 _PICTURES = (OVERLAY_SUFFIX, MASK_SUFFIX, SEGMENTS_SUFFIX)
 
@@ -92,7 +97,7 @@ def find_files(
         medium: :data:`VIDEO`, :data:`IMAGE` or :data:`SEGMENTS`.
         recursive: also look into the folders of a folder.
         hint: what to do about files of the other medium, for the message.
-        streams: also take ``-`` and URLs, as :class:`hasvideo.video.live.StreamPath`, and so named pipes.
+        streams: also take ``-`` and URLs, as :class:`hasvideo.frames.live.StreamPath`, and so named pipes.
     """
     paths: dict[Path, Path] = {}
     missing: list[tuple[str, UsageError]] = []

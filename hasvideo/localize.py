@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Any, get_args
 from hasvideo.choice import TOP_K, Choice, check_options
 from hasvideo.commands import QUIET_HELP, CallableModule, CommandParser, add_machine_options, run
 from hasvideo.errors import HasvideoError, UsageError
+from hasvideo.frames.live import as_source
 from hasvideo.image.localizer import ImageLocalizer
 from hasvideo.inputs import IMAGE, SEGMENTS, VIDEO, Medium, wrong_medium
 from hasvideo.output.palette import ThemeName
-from hasvideo.recipe import SECONDS
-from hasvideo.segmentation.segmenter import Segmenter
+from hasvideo.segmentation.localizer import Segmenter
+from hasvideo.settings import SECONDS
 from hasvideo.types import Detections, ImageDetections, Segmentation, ThresholdMode
-from hasvideo.video.live import as_source
 from hasvideo.video.localizer import Localizer
 
 if TYPE_CHECKING:
     from hasvideo.image.model import ImageModel
-    from hasvideo.model import Model
     from hasvideo.segmentation.model import SegmentationModel
+    from hasvideo.video.model import Model
 
     AnyModel = str | Path | Model | Localizer | ImageModel | ImageLocalizer | SegmentationModel | Segmenter
 
@@ -132,7 +132,7 @@ def medium_of(model: AnyModel) -> Medium:
         from hasvideo.segmentation.model import SegmentationModel
 
         return IMAGE if isinstance(model, ImageModel) else SEGMENTS if isinstance(model, SegmentationModel) else VIDEO
-    from hasvideo.model import model_kind
+    from hasvideo.video.model import model_kind
 
     kind = model_kind(model)
     media = {medium.kind: medium for medium in (VIDEO, IMAGE, SEGMENTS)}
@@ -151,13 +151,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command: parse, check, localize in one file after the other."""
     options = _parser().parse_args(argv)
     if options.list_classes:
-        from hasvideo.model import class_names
+        from hasvideo.video.model import class_names
 
         print("\n".join(class_names(options.model)))
         return 0
     medium = medium_of(options.model)
     from hasvideo.batch import Batch, Follow, ImageBatch, SegmentBatch, VideoBatch
-    from hasvideo.video.making import split_engine
+    from hasvideo.features.make import split_engine
 
     if options.look_back is not None and not options.follow:
         raise UsageError("--look-back is for --follow")

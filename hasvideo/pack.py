@@ -17,9 +17,9 @@ from hasvideo.commands import CallableModule, CommandParser, run
 from hasvideo.errors import HasvideoError, UsageError
 
 if TYPE_CHECKING:
-    from hasvideo.video.features import FeatureStore
-    from hasvideo.video.manifest import Record
-    from hasvideo.video.shards import Kind
+    from hasvideo.features.manifest import Record
+    from hasvideo.features.shards import Kind
+    from hasvideo.features.store import FeatureStore
 
 _UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _MOST = 100_000  # videos in a shard: readers of safetensors refuse headers of more than 100 MB
@@ -66,7 +66,7 @@ def pack(
         UsageError: no such folder, no features, a video in two folders, a wrong size, or the output is there already.
         HasvideoError: the folders differ in kind, features are damaged, or the output cannot be written.
     """
-    from hasvideo.video.features import FeatureStore
+    from hasvideo.features.store import FeatureStore
 
     size, output = _parse_size(shard_size), Path(output)
     given = [features] if isinstance(features, str | Path) else features
@@ -141,10 +141,10 @@ def _pack(
 ) -> Packed:
     from tqdm import tqdm
 
+    from hasvideo.features.manifest import MANIFEST
+    from hasvideo.features.shards import nbytes, write_index, write_shard
+    from hasvideo.features.store import META, FeatureStore, remove_leftovers
     from hasvideo.files import write_text
-    from hasvideo.video.features import META, FeatureStore, remove_leftovers
-    from hasvideo.video.manifest import MANIFEST
-    from hasvideo.video.shards import nbytes, write_index, write_shard
 
     if (output / META).exists():
         raise UsageError(f"{output} is a feature folder already; choose another")
@@ -175,7 +175,7 @@ def _pack(
 
 def _divide(sources: Mapping[str, FeatureStore], size: int) -> Iterator[dict[str, Kind]]:
     """The videos of each shard in turn."""
-    from hasvideo.video.shards import nbytes
+    from hasvideo.features.shards import nbytes
 
     shard: dict[str, Kind] = {}
     filled = 0
@@ -191,7 +191,7 @@ def _divide(sources: Mapping[str, FeatureStore], size: int) -> Iterator[dict[str
 
 def _is_current(path: Path, kinds: Mapping[str, Kind], sources: Mapping[str, FeatureStore]) -> bool:
     """Whether a shard is finished, and none of the features in it was changed since."""
-    from hasvideo.video.shards import holds
+    from hasvideo.features.shards import holds
 
     if not path.exists() or not holds(path, kinds):
         return False
@@ -205,10 +205,10 @@ def _unpack(
     import numpy as np
     from tqdm import tqdm
 
+    from hasvideo.features.manifest import Manifest
+    from hasvideo.features.shards import INDEX
+    from hasvideo.features.store import FeatureStore
     from hasvideo.files import atomic_path
-    from hasvideo.video.features import FeatureStore
-    from hasvideo.video.manifest import Manifest
-    from hasvideo.video.shards import INDEX
 
     if (output / INDEX).exists():
         raise UsageError(f"{output} is packed: choose another folder to unpack into")
@@ -227,7 +227,7 @@ def _unpack(
 
 def _records(stores: Sequence[FeatureStore], sources: Mapping[str, FeatureStore]) -> list[Record]:
     """What the folders' manifests say of the videos: with it extract knows unpacked features for finished ones."""
-    from hasvideo.video.manifest import Manifest
+    from hasvideo.features.manifest import Manifest
 
     return [
         record

@@ -14,8 +14,8 @@ from hasvideo.commands import DEVICE_HELP
 if TYPE_CHECKING:
     from hasvideo.commands import CommandParser
     from hasvideo.image.recipe import ImageRecipe
-    from hasvideo.recipe import Recipe
     from hasvideo.segmentation.recipe import SegmentationRecipe
+    from hasvideo.video.recipe import Recipe
 
 AnyRecipe = TypeVar("AnyRecipe", "Recipe", "ImageRecipe", "SegmentationRecipe")
 RUN_OPTIONS = ("seeds", "resume", "tensorboard", "device")

@@ -19,16 +19,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hasvideo.commands import QUIET_HELP, CallableModule, CommandParser, add_machine_options, run
 from hasvideo.device import check_name, resolve_device
 from hasvideo.errors import HasvideoError, UsageError
-from hasvideo.recipe import OWN_VIDEOS, WHY_OWN_VIDEOS, Recipe, add_options, from_options
-from hasvideo.video.filling import fill
-from hasvideo.video.making import Extraction, is_outdated, split_engine
+from hasvideo.features.fill import fill
+from hasvideo.features.make import Extraction, split_engine
+from hasvideo.features.store import is_outdated
+from hasvideo.video.recipe import OWN_VIDEOS, WHY_OWN_VIDEOS, Recipe, add_options, from_options
 
 if TYPE_CHECKING:
     from hasvideo.cam import CamHead
     from hasvideo.datasets.annotations import Annotations
     from hasvideo.datasets.folder import LabelledVideo
-    from hasvideo.model import Model
-    from hasvideo.video.features import FeatureStore
+    from hasvideo.features.store import FeatureStore
+    from hasvideo.video.model import Model
 
 TIOU = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 
@@ -86,7 +87,7 @@ def train(
             beside the checkpoint, ending in ``.features``. A second run finds its features there, and so does one that
             was cut off.
         annotations: intervals of some videos, to measure mAP with. Training never sees them.
-        recipe: network, hiding, optimizer; :data:`hasvideo.recipe.OWN_VIDEOS` by default.
+        recipe: network, hiding, optimizer; :data:`hasvideo.video.recipe.OWN_VIDEOS` by default.
         holdout: share of the videos, 0 to below 1, to measure with. The saved model is trained on all.
         background: label of the videos that show nothing; it is never reported.
         init: ``kinetics400``, or a checkpoint without layers, to start from where there are few videos.
@@ -105,7 +106,7 @@ def train(
     from hasvideo.datasets.annotations import load_annotations
     from hasvideo.datasets.folder import check_classes, hold_out
     from hasvideo.files import check_writable
-    from hasvideo.model import save_model
+    from hasvideo.video.model import save_model
 
     if not 0 <= holdout < 1:
         raise UsageError(f"holdout is a share, 0 to below 1, got {holdout}")
@@ -243,8 +244,8 @@ class _Trainer:
 
     def fit(self, chosen: Sequence[str], tested: Sequence[str]) -> tuple[Model, float | None]:
         """Train on some videos; the accuracy is that on others."""
-        from hasvideo.datasets.thumos import FeatureVideos, load_features
-        from hasvideo.fitting import fit
+        from hasvideo.video.dataset import FeatureVideos, load_features
+        from hasvideo.video.fitting import fit
 
         def labels(names: Sequence[str]) -> list[tuple[str, ...]]:
             return [self.videos[name].labels for name in names]
@@ -274,7 +275,7 @@ def _find(
     videos: str | Path | Sequence[str | Path], labels: str | Path | None, features: str | Path | None, recursive: bool
 ) -> dict[str, LabelledVideo]:
     from hasvideo.datasets.folder import class_folders, labelled_features, labelled_files
-    from hasvideo.video.features import META, FeatureStore
+    from hasvideo.features.store import META, FeatureStore
 
     given = [str(v) for v in ([videos] if isinstance(videos, str | Path) else videos)]
     if labels is not None and given:
@@ -291,7 +292,7 @@ def _features(
     videos: Mapping[str, LabelledVideo], folder: Path, how: Extraction, progress: bool
 ) -> tuple[FeatureStore, dict[str, str]]:
     """The feature folder with all that can be read in it, and the reasons why some cannot."""
-    from hasvideo.video.features import META, FeatureStore
+    from hasvideo.features.store import META, FeatureStore
 
     missing = list(videos)
     if (folder / META).exists():
@@ -326,8 +327,8 @@ def _is_newer(path: Path | None, store: FeatureStore, name: str) -> bool:
 
 
 def _start_from(init: str, classes: Iterable[str], names: Mapping[str, str]) -> _Start:
-    from hasvideo.fitting import head_for
-    from hasvideo.model import load_model
+    from hasvideo.video.fitting import head_for
+    from hasvideo.video.model import load_model
 
     base = load_model(init)
     return _Start(base, head_for(base, list(classes), names))
@@ -362,8 +363,8 @@ def _without(
 def _evaluate(model: Model, store: FeatureStore, truth: Annotations, names: Sequence[str]) -> dict[str, Any] | None:
     """Measure mAP on those of the videos that have intervals."""
     from hasvideo.datasets.annotations import Annotations
-    from hasvideo.fitting import detect
     from hasvideo.metrics.detection import match
+    from hasvideo.video.fitting import detect
 
     known = {name: replace(truth.videos[name], subset="held out") for name in names if name in truth.videos}
     scored = Annotations({name: video for name, video in known.items() if video.labels}, truth.source)

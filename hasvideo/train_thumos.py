@@ -20,13 +20,13 @@ from hasvideo.commands import CallableModule, CommandParser, run
 from hasvideo.device import resolve_device
 from hasvideo.errors import UsageError
 from hasvideo.files import write_text
-from hasvideo.recipe import Recipe, add_options, from_options
 from hasvideo.report import RUN_OPTIONS, add_run_options, cell, each_seed, is_main_process, over_seeds
+from hasvideo.video.recipe import Recipe, add_options, from_options
 
 if TYPE_CHECKING:
     from hasvideo.datasets.annotations import Annotations
+    from hasvideo.features.store import FeatureMeta
     from hasvideo.metrics.detection import Matches
-    from hasvideo.video.features import FeatureMeta
 
 TIOU = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 PROTOCOLS = ("activitynet", "thumos14")
@@ -194,8 +194,8 @@ class _Data:
 
 def _load(features: Path, annotations: Path, train_subset: str, test_subset: str, mmap: bool) -> _Data:
     from hasvideo.datasets.annotations import load_annotations
-    from hasvideo.datasets.thumos import load_features
-    from hasvideo.video.features import FeatureStore
+    from hasvideo.features.store import FeatureStore
+    from hasvideo.video.dataset import load_features
 
     store = FeatureStore(features)
     everything = load_annotations(annotations).named_like(store.videos())
@@ -218,10 +218,10 @@ def _load(features: Path, annotations: Path, train_subset: str, test_subset: str
 
 def _run(data: _Data, recipe: Recipe, folder: Path, options: Mapping[str, Any]) -> dict[str, Matches]:
     """Train and test with one seed."""
-    from hasvideo.fitting import detect, fit
     from hasvideo.metrics.detection import match
-    from hasvideo.model import save_model
     from hasvideo.output.tables import write_results_json
+    from hasvideo.video.fitting import detect, fit
+    from hasvideo.video.model import save_model
 
     path = folder / "model.ckpt"
     model, _ = fit(data.train_features, data.train_labels, data.meta, recipe, name=str(path), folder=folder, **options)

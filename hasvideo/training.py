@@ -27,7 +27,7 @@ from tqdm import tqdm
 from hasvideo.device import resolve_device
 from hasvideo.errors import HasvideoError
 from hasvideo.files import atomic_path, write_text
-from hasvideo.recipe import TrainingConfig
+from hasvideo.settings import TrainingConfig
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

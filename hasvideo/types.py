@@ -30,7 +30,7 @@ class VideoInfo:
     """What a video file, or a stream, says of itself.
 
     Attributes:
-        path: the file, as given; of a stream a :class:`hasvideo.video.live.StreamPath`.
+        path: the file, as given; of a stream a :class:`hasvideo.frames.live.StreamPath`.
         duration: seconds, from what players call 0 to the last frame's end; of a stream, infinity while it is read, and
             in results how much of it was.
         fps: average frames per second of the file (not of the features).
@@ -136,6 +136,7 @@ class Activation:
     cam: np.ndarray
 
 
+Pooling = Literal["average", "max", "topk"]
 ThresholdMode = Literal["max", "minmax"]
 
 

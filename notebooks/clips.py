@@ -16,9 +16,9 @@ import numpy as np
 from PIL import Image
 
 from hasvideo.extract import extract
-from hasvideo.video.decoder_process import FrameStream
-from hasvideo.video.features import FeatureStore
-from hasvideo.video.making import Extraction
+from hasvideo.features.make import Extraction
+from hasvideo.features.store import FeatureStore
+from hasvideo.frames.process import FrameStream
 
 SIDE, FPS = 224, 25.0
 IMAGE = 160

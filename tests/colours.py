@@ -9,11 +9,11 @@ import av
 import numpy as np
 import torch
 
-from hasvideo.model import Model, save_model
+from hasvideo.features.extractors.base import overlapping_blocks
+from hasvideo.networks.config import TemporalConfig
 from hasvideo.networks.temporal import TemporalNetwork
-from hasvideo.recipe import TemporalConfig
 from hasvideo.types import TimeGrid
-from hasvideo.video.extractors.base import overlapping_blocks
+from hasvideo.video.model import Model, save_model
 
 CLASSES = ("red", "green", "blue")
 RGB = {"red": (220, 20, 20), "green": (20, 200, 20), "blue": (20, 20, 220), "black": (0, 0, 0)}

@@ -15,7 +15,7 @@ import yaml
 import hasvideo
 from hasvideo.commands import COMMANDS, CommandParser, find_config, run
 from hasvideo.errors import HasvideoError, UsageError
-from hasvideo.recipe import OWN_VIDEOS, WHY_OWN_VIDEOS, Recipe
+from hasvideo.video.recipe import OWN_VIDEOS, WHY_OWN_VIDEOS, Recipe
 
 
 def hasvideo_command(*arguments):

@@ -18,16 +18,16 @@ from hasvideo import device as module
 from hasvideo.commands import run
 from hasvideo.device import resolve_device
 from hasvideo.errors import HasvideoError, UsageError
+from hasvideo.features import extractors
+from hasvideo.features.extractors import load_extractor
+from hasvideo.features.make import Extraction
+from hasvideo.features.runtime import resolve_engine
 from hasvideo.image.localizer import ImageLocalizer
 from hasvideo.localize import main
-from hasvideo.recipe import TrainingConfig
-from hasvideo.segmentation.segmenter import Segmenter
+from hasvideo.segmentation.localizer import Segmenter
+from hasvideo.settings import TrainingConfig
 from hasvideo.training import Engine
-from hasvideo.video import extractors
-from hasvideo.video.engine import resolve_engine
-from hasvideo.video.extractors import load_extractor
 from hasvideo.video.localizer import Localizer
-from hasvideo.video.making import Extraction
 from tests.colours import ColourExtractor, colour_model, paint_video
 
 COMMANDS_WITH_DEVICE = ["localize", "extract", "train", "train_thumos", "train_imagenet", "train_segmentation"]

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hasvideo.features.manifest import Manifest
+from hasvideo.features.store import FeatureStore
 from hasvideo.image.model import load_image_model
-from hasvideo.model import load_checkpoint
 from hasvideo.pack import pack
 from hasvideo.segmentation.model import load_segmentation_model
 from hasvideo.types import BoxRule, IntervalRule, TimeGrid
-from hasvideo.video.features import FeatureStore
-from hasvideo.video.manifest import Manifest
+from hasvideo.video.model import load_checkpoint
 
 FOLDER = Path(__file__).parent / "version_0_1"
 FEATURES = np.sin(np.arange(36, dtype=np.float32)).reshape(9, 4)

@@ -12,8 +12,8 @@ import pytest
 import hasvideo
 from hasvideo.errors import UsageError
 from hasvideo.extract import main, shard_of
-from hasvideo.video.features import FeatureStore
-from hasvideo.video.making import Extraction
+from hasvideo.features.make import Extraction
+from hasvideo.features.store import FeatureStore
 from tests.colours import paint_video
 
 COLOUR = ["--extractor", "tests.colours:ColourExtractor", "--quiet"]

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hasvideo.errors import DecodeError
+from hasvideo.frames.decode import open_reader
 from hasvideo.inputs import IMAGE, VIDEO, file_ids, find_files, find_videos
-from hasvideo.video.decode import open_reader
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import pytest
 
 import hasvideo
 from hasvideo.errors import DecodeError, HasvideoError, UsageError
+from hasvideo.features import extractors
 from hasvideo.localize import Localizer, main
-from hasvideo.video import extractors
 from tests.colours import ColourExtractor, colour_model, paint_video
 from tests.video_files import constant_times, write_video
 

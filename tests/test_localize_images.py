@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hasvideo.features import extractors
 from hasvideo.image.localizer import ImageLocalizer
 from hasvideo.localize import main
-from hasvideo.video import extractors
 from tests.colours import ColourExtractor, paint_video
 from tests.colours import colour_model as video_model
 from tests.image.colours import colour_model, paint, pass_pixels_through

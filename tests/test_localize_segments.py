@@ -13,11 +13,11 @@ import hasvideo
 from hasvideo.checkpoint import write_checkpoint
 from hasvideo.datasets.segmentation import read_mask
 from hasvideo.errors import UsageError
+from hasvideo.networks.config import FcnConfig
 from hasvideo.networks.fcn import Fcn
 from hasvideo.output.writers import SEGMENT_FORMATS
+from hasvideo.segmentation.localizer import Segmenter
 from hasvideo.segmentation.model import SegmentationModel, load_segmentation_model, save_segmentation_model
-from hasvideo.segmentation.recipe import FcnConfig
-from hasvideo.segmentation.segmenter import Segmenter
 from tests.test_localize import command
 
 CLASSES = ("dark", "red", "green")

@@ -9,16 +9,16 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file
 
-from hasvideo.datasets.thumos import load_features
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.extract import main as extract
+from hasvideo.features import shards
+from hasvideo.features.manifest import MANIFEST
+from hasvideo.features.shards import INDEX
+from hasvideo.features.store import FeatureMeta, FeatureStore
 from hasvideo.files import file_sha256
 from hasvideo.pack import main, pack
 from hasvideo.types import TimeGrid
-from hasvideo.video import shards
-from hasvideo.video.features import FeatureMeta, FeatureStore
-from hasvideo.video.manifest import MANIFEST
-from hasvideo.video.shards import INDEX
+from hasvideo.video.dataset import load_features
 from tests.colours import paint_video
 
 META = FeatureMeta("i3d", "ab" * 32, TimeGrid(25, 16, 8, -4), 4)

@@ -14,16 +14,18 @@ import torch
 import hasvideo
 from hasvideo.cam import CamHead
 from hasvideo.errors import HasvideoError, UsageError
+from hasvideo.features import extractors
+from hasvideo.features.store import FeatureMeta, FeatureStore
 from hasvideo.files import file_sha256
-from hasvideo.fitting import head_for
 from hasvideo.localize import main as localize_main
-from hasvideo.model import load_checkpoint
+from hasvideo.networks.config import TemporalConfig
 from hasvideo.pack import pack
-from hasvideo.recipe import OWN_VIDEOS, HidingConfig, TemporalConfig, TrainingConfig
+from hasvideo.settings import TrainingConfig
 from hasvideo.train import main, train
 from hasvideo.types import IntervalRule
-from hasvideo.video import extractors
-from hasvideo.video.features import FeatureMeta, FeatureStore
+from hasvideo.video.fitting import head_for
+from hasvideo.video.model import load_checkpoint
+from hasvideo.video.recipe import OWN_VIDEOS, HidingConfig
 from tests.colours import ColourExtractor, colour_model, paint_video
 
 RECIPE = replace(

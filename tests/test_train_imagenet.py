@@ -13,8 +13,9 @@ from hasvideo import localize
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.evaluate_images import evaluate_images
 from hasvideo.image.model import load_image_model
-from hasvideo.image.recipe import ImageConfig, ImageRecipe, PatchConfig
-from hasvideo.recipe import TrainingConfig
+from hasvideo.image.recipe import ImageRecipe, PatchConfig
+from hasvideo.networks.config import ImageConfig
+from hasvideo.settings import TrainingConfig
 from hasvideo.train_imagenet import train_imagenet
 from tests.ilsvrc import make_ilsvrc
 

@@ -16,10 +16,11 @@ from hasvideo.datasets.segmentation import read_mask
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.image.model import ImageModel, save_image_model
 from hasvideo.metrics.segmentation import confusion_matrix, score_segmentation
+from hasvideo.networks.config import FcnConfig
 from hasvideo.networks.gap import GapNetwork
-from hasvideo.recipe import TrainingConfig
 from hasvideo.segmentation.model import load_segmentation_model
-from hasvideo.segmentation.recipe import FcnConfig, SegmentationRecipe
+from hasvideo.segmentation.recipe import SegmentationRecipe
+from hasvideo.settings import TrainingConfig
 from hasvideo.train_imagenet import load_recipe as load_image_recipe
 from hasvideo.train_segmentation import load_recipe, main, render, train_segmentation
 from tests.voc import CLASSES, make_voc, write_list, write_mask

@@ -11,13 +11,15 @@ import torch
 import yaml
 
 from hasvideo.errors import HasvideoError, UsageError
+from hasvideo.features.store import FeatureMeta, FeatureStore
 from hasvideo.metrics.detection import mean_average_precision
-from hasvideo.model import load_checkpoint
+from hasvideo.networks.config import TemporalConfig
 from hasvideo.pack import pack
-from hasvideo.recipe import HidingConfig, Recipe, TemporalConfig, TrainingConfig
+from hasvideo.settings import TrainingConfig
 from hasvideo.train_thumos import main, render, train_thumos
 from hasvideo.types import IntervalRule, TimeGrid
-from hasvideo.video.features import FeatureMeta, FeatureStore
+from hasvideo.video.model import load_checkpoint
+from hasvideo.video.recipe import HidingConfig, Recipe
 
 CONFIGS = Path(__file__).parents[1] / "configs" / "thumos14"
 GRID = TimeGrid(25, 16, 8)

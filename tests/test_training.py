@@ -12,7 +12,7 @@ from torch.utils.data import TensorDataset
 
 import hasvideo.training
 from hasvideo.errors import HasvideoError, UsageError
-from hasvideo.recipe import TrainingConfig
+from hasvideo.settings import TrainingConfig
 from hasvideo.training import Augmented, Engine, EpochBatches, plot_curves, train
 
 CONFIG = TrainingConfig(epochs=4, batch_size=4, learning_rate=0.01)
@@ -247,7 +247,7 @@ import os, sys, torch
 tests, folder = sys.argv[1:]
 sys.path.insert(0, tests)
 from test_training import CONFIG, criterion, problem, weights
-from hasvideo.recipe import TrainingConfig
+from hasvideo.video.recipe import TrainingConfig
 from hasvideo.training import train
 network, samples = problem(count=9)
 network[2].p = 0.0  # the noise of dropout is the process's own

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from hasvideo.errors import UsageError
-from hasvideo.video.decode import require_decoder
+from hasvideo.frames.decode import require_decoder
 from tests.system import lacks
 
 TICK = Fraction(1, 90000)

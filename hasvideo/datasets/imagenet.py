@@ -31,9 +31,7 @@ from tqdm import tqdm
 from hasvideo.datasets.table import Row, read_table
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.files import read_text
-from hasvideo.image.read import read_image
-from hasvideo.image.square import square
-from hasvideo.image.statistics import channel_statistics
+from hasvideo.frames.images import channel_statistics, read_image, square
 from hasvideo.types import Box
 
 MAPPING = "LOC_synset_mapping.txt"

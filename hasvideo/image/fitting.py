@@ -15,7 +15,8 @@ from hasvideo.datasets.imagenet import ImageSample, LabelledImages
 from hasvideo.extents import find_boxes
 from hasvideo.hiding import PatchHiding
 from hasvideo.image.model import ImageModel
-from hasvideo.image.recipe import ImageConfig, ImageRecipe, PatchConfig
+from hasvideo.image.recipe import ImageRecipe, PatchConfig
+from hasvideo.networks.config import ImageConfig
 from hasvideo.networks.gap import GapNetwork
 from hasvideo.training import Augmented, Metrics, train
 from hasvideo.types import Activation, Box, BoxRule

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from hasvideo.choice import Choice, resolve_classes
 from hasvideo.device import resolve_device
-from hasvideo.image.read import read_image
+from hasvideo.frames.images import read_image
 from hasvideo.types import Activation, ImageDetections
 
 if TYPE_CHECKING:

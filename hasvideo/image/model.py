@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hasvideo.checkpoint import check_class_names, read_checkpoint, write_checkpoint
-from hasvideo.image.recipe import ImageConfig
-from hasvideo.image.square import square
+from hasvideo.frames.images import square
+from hasvideo.networks.config import ImageConfig
 from hasvideo.networks.gap import GapNetwork
 from hasvideo.types import Activation, BoxRule
 

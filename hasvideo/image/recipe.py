@@ -2,54 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, get_args
 
 from hasvideo.errors import UsageError
-from hasvideo.recipe import Pooling, TrainingConfig, add_settings, check_choices
+from hasvideo.networks.config import ImageConfig
+from hasvideo.settings import TrainingConfig, add_settings, check_choices
 from hasvideo.types import BoxRule, ThresholdMode
 
 if TYPE_CHECKING:
     from hasvideo.commands import CommandParser, Namespace
 
-Architecture = Literal["alexnet", "googlenet", "resnet50"]
-InputDropout = Literal["training", "always"]
 HidingPlace = Literal["image", "conv1"]
-
-
-@dataclass(frozen=True)
-class ImageConfig:
-    """What a :class:`hasvideo.networks.gap.GapNetwork` is made of, and the images it takes; checkpoints keep it.
-
-    Raises:
-        UsageError: a setting is out of its range.
-    """
-
-    architecture: Architecture = "alexnet"  # alexnet and googlenet are the paper's
-    num_classes: int = 1000  # outputs of the head: the classes of ILSVRC 2012
-    width: float = 1.0  # times as many channels in each layer as the architecture has
-    batch_norm: bool = True  # batch norm after each convolution; AlexNet of 2012 has none [as the paper's code]
-    half_size: bool = False  # first layers for images of half the usual side: half the stride, the same map
-    pooling: Pooling = "average"  # over the CAM, to a class's score: mean, maximum, mean of the highest [the paper's]
-    topk_divisor: int = 5  # N: with pooling topk, the highest cells // N of the cells count [unused in the paper]
-    input_dropout: float = 0.0  # share of the image's numbers dropped; the paper compares 0.5 with hiding
-    input_dropout_at: InputDropout = "training"  # always: while testing too, as the paper also compares
-    resize: int = 256  # pixels of both sides of an image [the paper's]
-    crop: int = 227  # pixels of both sides of what the network is shown [the paper's for AlexNet]
-    ten_crop: bool = True  # test on corners and centre, flipped and not; else on the whole image [the paper's]
-
-    def __post_init__(self) -> None:
-        if min(self.num_classes, self.topk_divisor, self.crop) < 1 or self.width <= 0:
-            raise UsageError(f"a network needs positive sizes, got {self}")
-        if self.resize < self.crop:
-            raise UsageError(f"images resized to {self.resize} pixels cannot give crops of {self.crop}")
-        if not 0 <= self.input_dropout < 1:
-            raise UsageError(f"input_dropout must be from 0 to below 1, got {self.input_dropout}")
-        check_choices(self, architecture=Architecture, pooling=Pooling, input_dropout_at=InputDropout)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain dict for JSON; ``ImageConfig(**d)`` reads it back."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)

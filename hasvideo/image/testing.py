@@ -14,12 +14,7 @@ from hasvideo.extents import ScaledMaps
 from hasvideo.image.fitting import largest_box, predict
 from hasvideo.image.model import ImageModel
 from hasvideo.metrics.failures import Failures, find_failures
-from hasvideo.metrics.localization import (
-    LocalizationScores,
-    MaxBoxAcc,
-    max_box_acc,
-    score_images,
-)
+from hasvideo.metrics.localization import LocalizationScores, MaxBoxAcc, max_box_acc, score_images
 from hasvideo.types import Activation, Box, BoxRule, ImageDetections, ImageInfo, ImagePrediction
 
 _MOST = 5  # classes for which a box is made: Top-5 Loc needs so many

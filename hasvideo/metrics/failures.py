@@ -13,15 +13,7 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from hasvideo.metrics.localization import (
-    IOU,
-    Convention,
-    box_area,
-    box_iou,
-    corners,
-    intersection,
-    truth_corners,
-)
+from hasvideo.metrics.localization import IOU, Convention, box_area, box_iou, corners, intersection, truth_corners
 from hasvideo.types import Box, ImagePrediction
 
 Outcome = Literal["hit", "merged", "part", "context", "elsewhere", "no box"]

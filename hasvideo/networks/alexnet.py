@@ -26,7 +26,7 @@ from itertools import pairwise
 
 from torch import nn
 
-from hasvideo.image.recipe import ImageConfig
+from hasvideo.networks.config import ImageConfig
 from hasvideo.networks.trunk import Pretrained, Trunk, convolution, scale
 
 CHANNELS = (64, 192, 384, 256, 256, 512, 512)

@@ -32,10 +32,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hasvideo.errors import UsageError
-from hasvideo.image.recipe import ImageConfig
 from hasvideo.networks import alexnet
+from hasvideo.networks.config import FcnConfig, ImageConfig
 from hasvideo.networks.gap import GapNetwork, normalise
-from hasvideo.segmentation.recipe import FcnConfig
 
 
 class Fcn(nn.Module):

@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 from hasvideo.cam import CamHead
 from hasvideo.hiding import PatchHiding
-from hasvideo.image.recipe import Architecture, ImageConfig
 from hasvideo.networks import alexnet, googlenet, resnet
+from hasvideo.networks.config import Architecture, ImageConfig
 from hasvideo.networks.trunk import Trunk
 
 TRUNKS: dict[Architecture, Callable[[ImageConfig], Trunk]] = {

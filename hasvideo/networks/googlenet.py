@@ -34,7 +34,7 @@ from collections import OrderedDict
 
 from torch import nn
 
-from hasvideo.image.recipe import ImageConfig
+from hasvideo.networks.config import ImageConfig
 from hasvideo.networks.trunk import Pretrained, Trunk, convolution, scale
 
 INCEPTIONS = {

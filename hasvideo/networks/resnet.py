@@ -24,7 +24,7 @@ from collections import OrderedDict
 from torch import nn
 
 from hasvideo.errors import UsageError
-from hasvideo.image.recipe import ImageConfig
+from hasvideo.networks.config import ImageConfig
 from hasvideo.networks.trunk import Pretrained, Trunk
 
 REST = ("maxpool", "layer1", "layer2", "layer3", "layer4")

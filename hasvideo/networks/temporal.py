@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from hasvideo.cam import CamHead
 from hasvideo.hiding import length_mask
-from hasvideo.recipe import TemporalConfig
+from hasvideo.networks.config import TemporalConfig
 
 
 class TemporalNetwork(nn.Module):

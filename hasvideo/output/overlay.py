@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hasvideo.inputs import OVERLAY_SUFFIX
+from hasvideo.frames.images import OVERLAY_SUFFIX
 from hasvideo.output.base import WriteOptions, Writer
 from hasvideo.output.palette import VERMILION, ThemeName, theme_named
 from hasvideo.output.plots import save_figure, write_line
@@ -73,7 +73,7 @@ def plot_image(detections: ImageDetections, path: Path, theme: ThemeName = "ligh
         UsageError: the suffix is none of the above, or there is no such theme.
         HasvideoError: the image cannot be read, or the file not written.
     """
-    from hasvideo.image.read import read_image
+    from hasvideo.frames.images import read_image
 
     pixels, _ = read_image(detections.info.path)
     save_figure(path, lambda: draw_image(detections, pixels, theme), _DPI)
@@ -133,7 +133,7 @@ def draw_contact_sheet(
     """
     from matplotlib.figure import Figure
 
-    from hasvideo.image.read import read_image
+    from hasvideo.frames.images import read_image
 
     lines, across = math.ceil(len(rows) / columns), columns * len(methods)
     size = _SHEET * across, (_SHEET + _TITLE) * lines

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hasvideo.files import atomic_path
-from hasvideo.inputs import MASK_SUFFIX, SEGMENTS_SUFFIX
+from hasvideo.frames.images import MASK_SUFFIX, SEGMENTS_SUFFIX
 from hasvideo.output.base import WriteOptions, Writer, one_line
 from hasvideo.output.images import VERSION
 from hasvideo.output.palette import ThemeName, theme_named, theme_of, voc_palette
@@ -126,7 +126,7 @@ def plot_segments(segmentation: Segmentation, path: Path, theme: ThemeName = "li
         UsageError: the suffix is none of the above, or there is no such theme.
         HasvideoError: the image cannot be read, or the file not written.
     """
-    from hasvideo.image.read import read_image
+    from hasvideo.frames.images import read_image
 
     pixels, _ = read_image(segmentation.info.path)
     save_figure(path, lambda: draw_segments(segmentation, pixels, theme), _DPI)

@@ -12,11 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hasvideo.datasets.segmentation import Collate, Jitter, Segmented, SegmentedImages
+from hasvideo.datasets.segmentation import Segmented, SegmentedImages
 from hasvideo.image.model import load_image_model
+from hasvideo.networks.config import FcnConfig
 from hasvideo.networks.fcn import Fcn, load_encoder
+from hasvideo.segmentation.jitter import Collate, Jitter
 from hasvideo.segmentation.model import SegmentationModel
-from hasvideo.segmentation.recipe import FcnConfig, SegmentationRecipe
+from hasvideo.segmentation.recipe import SegmentationRecipe
 from hasvideo.training import Augmented, Metrics, train
 from hasvideo.types import IGNORE
 

@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hasvideo.checkpoint import check_class_names, read_checkpoint, write_checkpoint
+from hasvideo.networks.config import FcnConfig
 from hasvideo.networks.fcn import Fcn
-from hasvideo.segmentation.recipe import FcnConfig
 
 KIND = "segments"
 

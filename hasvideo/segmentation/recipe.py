@@ -2,42 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from hasvideo.errors import UsageError
-from hasvideo.recipe import TrainingConfig, add_settings
+from hasvideo.networks.config import FcnConfig
+from hasvideo.settings import TrainingConfig, add_settings
 
 if TYPE_CHECKING:
     from hasvideo.commands import CommandParser, Namespace
-
-MOST_SKIPS = 2
-
-
-@dataclass(frozen=True)
-class FcnConfig:
-    """What a :class:`hasvideo.networks.fcn.Fcn` is made of; checkpoints keep it. The encoder is AlexNet-GAP's.
-
-    Raises:
-        UsageError: a setting is out of its range.
-    """
-
-    num_classes: int = 21  # outputs: PASCAL VOC's 20 classes and the background
-    width: float = 1.0  # times as many channels in each layer as AlexNet-GAP has; a backbone's must be the same
-    batch_norm: bool = True  # after each convolution; a backbone's must be the same
-    half_size: bool = False  # first layer for images of half the usual side; a backbone's must be the same
-    skips: int = 0  # finer maps that are scored too: 0 as FCN-32s, 1 as FCN-16s, 2 as FCN-8s
-    max_side: int = 1000  # pixels to which larger images are scaled down when used [twice PASCAL VOC's]
-
-    def __post_init__(self) -> None:
-        if min(self.num_classes, self.max_side) < 1 or self.width <= 0:
-            raise UsageError(f"a network needs positive sizes, got {self}")
-        if not 0 <= self.skips <= MOST_SKIPS:
-            raise UsageError(f"skips must be from 0 to {MOST_SKIPS}, got {self.skips}")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain dict for JSON; ``FcnConfig(**d)`` reads it back."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)

@@ -10,19 +10,19 @@ import numpy as np
 
 from hasvideo.choice import Choice, resolve_classes
 from hasvideo.errors import HasvideoError
+from hasvideo.frames.live import as_source
 from hasvideo.types import Detections
-from hasvideo.video.live import as_source
 
 if TYPE_CHECKING:
-    from hasvideo.model import Model
-    from hasvideo.video.extraction import FrameWatcher
+    from hasvideo.features.extract_one import FrameWatcher
+    from hasvideo.video.model import Model
 
 
 class Localizer:
     """A model and its feature extractor, loaded once for many videos.
 
     Args:
-        model: ``kinetics400``, the path of a checkpoint, or a :class:`hasvideo.model.Model`.
+        model: ``kinetics400``, the path of a checkpoint, or a :class:`hasvideo.video.model.Model`.
         decoder: ``decord``, ``torchcodec`` or ``pyav``.
         engine: ``auto``, ``torch`` or ``openvino``.
         device: ``auto`` (a GPU that works, else the CPU), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
@@ -43,10 +43,10 @@ class Localizer:
         weights: str | Path | None = None,
     ) -> None:
         from hasvideo.device import resolve_device
-        from hasvideo.model import load_model
-        from hasvideo.video.decode import check_request, require_decoder
-        from hasvideo.video.engine import resolve_engine
-        from hasvideo.video.extractors import load_extractor
+        from hasvideo.features.extractors import load_extractor
+        from hasvideo.features.runtime import resolve_engine
+        from hasvideo.frames.decode import check_request, require_decoder
+        from hasvideo.video.model import load_model
 
         check_request(decoder, None, None, None, None)
         device = resolve_device(device, engine)
@@ -81,14 +81,14 @@ class Localizer:
             choice: classes and rule.
             start, end: part of the video, seconds.
             video: id of the video; None: its file's stem.
-            watch: see :func:`hasvideo.video.extraction.extract_features`.
+            watch: see :func:`hasvideo.features.extract_one.extract_features`.
 
         Raises:
             UsageError: a class, option or range is wrong.
             HasvideoError: the video cannot be read to its end.
         """
         from hasvideo.extents import read_detections
-        from hasvideo.video.extraction import extract_features
+        from hasvideo.features.extract_one import extract_features
 
         choice = choice or Choice()
         rule = choice.rule(self.model.rule)

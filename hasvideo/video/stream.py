@@ -12,13 +12,13 @@ import numpy as np
 from hasvideo.choice import Choice, resolve_classes
 from hasvideo.errors import DecodeError, UsageError
 from hasvideo.extents import find_intervals
+from hasvideo.features.extract_one import FrameWatcher, PassingFrames
+from hasvideo.frames.process import FrameStream
 from hasvideo.types import Interval, TimeGrid
-from hasvideo.video.decoder_process import FrameStream
-from hasvideo.video.extraction import FrameWatcher, PassingFrames
 
 if TYPE_CHECKING:
-    from hasvideo.model import Model
     from hasvideo.video.localizer import Localizer
+    from hasvideo.video.model import Model
 
 LOOK_BACK = 30.0  # seconds; docs/results.md has what others are worth
 
@@ -60,7 +60,7 @@ def follow(
         choice: classes and rule.
         look_back: see :class:`Follower`.
         start, end: part of the video, seconds.
-        watch: see :func:`hasvideo.video.extraction.extract_features`.
+        watch: see :func:`hasvideo.features.extract_one.extract_features`.
 
     Raises:
         UsageError: a class, ``look_back`` or a range is wrong.

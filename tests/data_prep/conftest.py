@@ -8,11 +8,7 @@ import pytest
 
 from data_prep.thumos14 import read_official
 from hasvideo.commands import run
-from hasvideo.datasets.annotations import (
-    AMBIGUOUS,
-    AnnotatedVideo,
-    Annotations,
-)
+from hasvideo.datasets.annotations import AMBIGUOUS, AnnotatedVideo, Annotations
 from hasvideo.types import Detections, Interval, VideoInfo
 
 

@@ -6,12 +6,7 @@ import pytest
 
 from data_prep import activitynet, elan, intervals_csv, labelstudio, thumos14, wtalc
 from data_prep.conversion import quirks
-from hasvideo.datasets.annotations import (
-    AnnotatedVideo,
-    Annotations,
-    Instance,
-    load_annotations,
-)
+from hasvideo.datasets.annotations import AnnotatedVideo, Annotations, Instance, load_annotations
 from hasvideo.errors import HasvideoError
 
 

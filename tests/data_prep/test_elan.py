@@ -5,11 +5,7 @@ from __future__ import annotations
 import pytest
 
 from data_prep.elan import read_elan
-from hasvideo.datasets.annotations import (
-    AnnotatedVideo,
-    Annotations,
-    Instance,
-)
+from hasvideo.datasets.annotations import AnnotatedVideo, Annotations, Instance
 from hasvideo.errors import HasvideoError
 from hasvideo.output.base import WriteOptions
 from hasvideo.output.elan import ElanWriter

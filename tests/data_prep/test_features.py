@@ -12,8 +12,8 @@ import pytest
 from data_prep.features import disagreement, main, resample
 from data_prep.pickles import stream_object_array
 from hasvideo.errors import HasvideoError, UsageError
+from hasvideo.features.store import FeatureStore
 from hasvideo.types import TimeGrid
-from hasvideo.video.features import FeatureStore
 
 RNG = np.random.default_rng(0)
 

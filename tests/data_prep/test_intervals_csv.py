@@ -6,11 +6,7 @@ import pytest
 
 from data_prep import intervals_csv
 from data_prep.intervals_csv import read_intervals_csv
-from hasvideo.datasets.annotations import (
-    AnnotatedVideo,
-    Instance,
-    load_annotations,
-)
+from hasvideo.datasets.annotations import AnnotatedVideo, Instance, load_annotations
 from hasvideo.errors import HasvideoError
 
 

@@ -7,11 +7,7 @@ import json
 import pytest
 
 from data_prep.labelstudio import read_labelstudio
-from hasvideo.datasets.annotations import (
-    AnnotatedVideo,
-    Instance,
-    load_annotations,
-)
+from hasvideo.datasets.annotations import AnnotatedVideo, Instance, load_annotations
 from hasvideo.errors import HasvideoError
 from hasvideo.output.base import WriteOptions
 from hasvideo.output.labelstudio import LabelStudioWriter

@@ -8,12 +8,7 @@ import pytest
 
 from data_prep import thumos14
 from data_prep.thumos14 import check_class_list, read_official, read_thumos14
-from hasvideo.datasets.annotations import (
-    AMBIGUOUS,
-    THUMOS14_CLASSES,
-    Instance,
-    load_annotations,
-)
+from hasvideo.datasets.annotations import AMBIGUOUS, THUMOS14_CLASSES, Instance, load_annotations
 from hasvideo.errors import HasvideoError
 
 

@@ -9,10 +9,7 @@ import pytest
 
 from data_prep import wtalc
 from data_prep.wtalc import read_wtalc
-from hasvideo.datasets.annotations import (
-    AnnotatedVideo,
-    Instance,
-)
+from hasvideo.datasets.annotations import AnnotatedVideo, Instance
 from hasvideo.errors import HasvideoError
 
 

@@ -12,8 +12,6 @@ from scipy.io import savemat
 
 from hasvideo.datasets.segmentation import (
     VOC_CLASSES,
-    Collate,
-    Jitter,
     Segmented,
     SegmentedImages,
     find_pairs,
@@ -24,6 +22,7 @@ from hasvideo.datasets.segmentation import (
     training_pairs,
 )
 from hasvideo.errors import HasvideoError, UsageError
+from hasvideo.segmentation.jitter import Collate, Jitter
 from hasvideo.segmentation.recipe import JitterConfig
 from hasvideo.training import Augmented
 from tests.voc import CLASSES, HEIGHT, WIDTH, make_voc, write_list, write_mask

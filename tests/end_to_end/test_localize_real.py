@@ -19,10 +19,10 @@ import torch
 
 import hasvideo
 from benchmarks.memory import loop_video
+from hasvideo.features.extract_one import extract_features
+from hasvideo.features.extractors.i3d import WEIGHTS_NAME
 from hasvideo.localize import Localizer
 from hasvideo.types import Detections
-from hasvideo.video.extraction import extract_features
-from hasvideo.video.extractors.i3d import WEIGHTS_NAME
 from hasvideo.weights import weights_path
 from tests.colours import paint_video
 from tests.video_files import skip_without

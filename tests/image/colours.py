@@ -11,8 +11,8 @@ from PIL import Image
 from torch import nn
 
 from hasvideo.image.model import ImageModel, save_image_model
-from hasvideo.image.recipe import ImageConfig
 from hasvideo.networks import gap
+from hasvideo.networks.config import ImageConfig
 from hasvideo.networks.trunk import Trunk
 from hasvideo.types import BoxRule
 

@@ -12,8 +12,9 @@ from hasvideo.datasets.imagenet import ImageSample, LabelledImages, load_ilsvrc
 from hasvideo.extents import scale_map
 from hasvideo.image.fitting import CropAndHide, fit, largest_box, predict
 from hasvideo.image.model import load_image_model, save_image_model
-from hasvideo.image.recipe import ImageConfig, ImageRecipe, PatchConfig
-from hasvideo.recipe import TrainingConfig
+from hasvideo.image.recipe import ImageRecipe, PatchConfig
+from hasvideo.networks.config import ImageConfig
+from hasvideo.settings import TrainingConfig
 from tests.ilsvrc import make_ilsvrc
 
 TINY = ImageConfig(width=0.06, half_size=True, resize=64, crop=56)

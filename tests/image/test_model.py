@@ -13,10 +13,10 @@ from torch import nn
 from hasvideo.checkpoint import checkpoint_kind
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.image.model import ImageModel, load_image_model, save_image_model
-from hasvideo.image.recipe import ImageConfig
-from hasvideo.model import load_checkpoint
+from hasvideo.networks.config import ImageConfig
 from hasvideo.networks.gap import GapNetwork
 from hasvideo.types import BoxRule
+from hasvideo.video.model import load_checkpoint
 
 CLASSES = ("red", "green", "blue")
 TINY = {"num_classes": 3, "width": 0.06, "half_size": True, "resize": 64, "crop": 56}

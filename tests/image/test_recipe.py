@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from hasvideo.errors import UsageError
-from hasvideo.image.recipe import ImageConfig, ImageRecipe, PatchConfig
-from hasvideo.recipe import TrainingConfig
+from hasvideo.image.recipe import ImageRecipe, PatchConfig
+from hasvideo.networks.config import ImageConfig
 from hasvideo.segmentation.recipe import SegmentationRecipe
+from hasvideo.settings import TrainingConfig
 from hasvideo.train_imagenet import load_recipe
 
 CONFIGS = Path(__file__).parents[2] / "configs"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from hasvideo.image.recipe import ImageConfig
+from hasvideo.networks.config import ImageConfig
 from hasvideo.networks.gap import GapNetwork
 
 # By hand: (input channels x kernel area) x output channels.

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from hasvideo.networks.efficientnet import EfficientNetLite0
-from hasvideo.networks.trunks import PixelNetwork
+from hasvideo.networks.pixels import PixelNetwork
 from hasvideo.weights import load_weights
 
 ACADEMIC_GOWN, MILITARY_UNIFORM = 400, 652

@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from hasvideo.errors import UsageError
-from hasvideo.image.recipe import ImageConfig
+from hasvideo.networks.config import FcnConfig, ImageConfig
 from hasvideo.networks.fcn import Fcn, Grid, Upsampling, load_encoder
 from hasvideo.networks.gap import GapNetwork
-from hasvideo.segmentation.recipe import FcnConfig
 
 
 def network(**settings) -> Fcn:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from hasvideo.hiding import PatchHiding, hide
-from hasvideo.image.recipe import ImageConfig
+from hasvideo.networks.config import ImageConfig
 from hasvideo.networks.gap import GapNetwork, MeanHiding
 from tests.networks.settled import settle
 

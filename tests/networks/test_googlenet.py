@@ -6,7 +6,7 @@ import pytest
 import torch
 from torchvision.models import googlenet
 
-from hasvideo.image.recipe import ImageConfig
+from hasvideo.networks.config import ImageConfig
 from hasvideo.networks.gap import GapNetwork
 from tests.networks.settled import settle
 

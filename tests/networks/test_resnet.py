@@ -7,7 +7,7 @@ import torch
 from torchvision.models import resnet50
 
 from hasvideo.errors import UsageError
-from hasvideo.image.recipe import ImageConfig
+from hasvideo.networks.config import ImageConfig
 from hasvideo.networks.gap import GapNetwork
 
 

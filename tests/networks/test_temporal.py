@@ -3,8 +3,8 @@ import dataclasses
 import pytest
 import torch
 
+from hasvideo.networks.config import TemporalConfig
 from hasvideo.networks.temporal import TemporalNetwork
-from hasvideo.recipe import TemporalConfig
 
 SMALL = TemporalConfig(in_channels=6, num_classes=3, channels=5)
 

@@ -11,9 +11,9 @@ import pympi
 import pytest
 
 from data_prep.elan import read_elan
+from hasvideo.frames.live import as_source
 from hasvideo.output.writers import write
 from hasvideo.types import Interval
-from hasvideo.video.live import as_source
 
 
 def test_one_tier_a_class_in_milliseconds(make, tmp_path):

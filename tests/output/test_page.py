@@ -14,11 +14,11 @@ import pytest
 
 from hasvideo.errors import HasvideoError
 from hasvideo.extents import find_intervals
+from hasvideo.frames.live import as_source
 from hasvideo.output import page
 from hasvideo.output.page import render
 from hasvideo.output.writers import write
 from hasvideo.types import Activation, Detections, Interval, IntervalRule, ThresholdMode, VideoInfo
-from hasvideo.video.live import as_source
 
 NASTY = "</script><script>document.title='pwned'</script><!-- <img src=x onerror=alert(1)> {{ 7*7 }} &amp; \u2028"
 

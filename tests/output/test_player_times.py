@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hasvideo.video.decode import open_reader
+from hasvideo.frames.decode import open_reader
 from tests.video_files import constant_times, read_number, read_numbers, variable_times, write_video
 
 FPS = 25

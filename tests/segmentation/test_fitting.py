@@ -12,12 +12,12 @@ import torch
 from hasvideo.datasets.segmentation import Segmented, SegmentedImages, find_pairs, image_statistics
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.image.model import ImageModel, save_image_model
-from hasvideo.image.recipe import ImageConfig
 from hasvideo.metrics.segmentation import confusion_matrix, score_segmentation
+from hasvideo.networks.config import FcnConfig, ImageConfig
 from hasvideo.networks.gap import GapNetwork
-from hasvideo.recipe import TrainingConfig
 from hasvideo.segmentation.fitting import criterion, fit, predict, start
-from hasvideo.segmentation.recipe import FcnConfig, JitterConfig, SegmentationRecipe
+from hasvideo.segmentation.recipe import JitterConfig, SegmentationRecipe
+from hasvideo.settings import TrainingConfig
 from tests.voc import CLASSES, make_voc
 
 QUIET = {"device": "cpu", "progress": False}

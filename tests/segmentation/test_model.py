@@ -11,9 +11,9 @@ import torch
 from hasvideo.checkpoint import checkpoint_kind
 from hasvideo.errors import HasvideoError
 from hasvideo.image.model import load_image_model
+from hasvideo.networks.config import FcnConfig
 from hasvideo.networks.fcn import Fcn
 from hasvideo.segmentation.model import SegmentationModel, load_segmentation_model, save_segmentation_model
-from hasvideo.segmentation.recipe import FcnConfig
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (33, 47, 3)).astype(np.uint8)
 

@@ -19,16 +19,16 @@ from benchmarks.memory import loop_video
 from hasvideo.choice import Choice
 from hasvideo.commands import run
 from hasvideo.errors import DecodeError
+from hasvideo.features import extractors
+from hasvideo.features.extract_one import extract_features
 from hasvideo.localize import Localizer, main
-from hasvideo.model import Model, load_model
 from hasvideo.networks.temporal import TemporalNetwork
-from hasvideo.video import extractors
-from hasvideo.video.extraction import extract_features
+from hasvideo.video.model import Model, load_model
 from hasvideo.video.stream import Follower, follow
 from tests.colours import CLASSES, ColourExtractor, colour_model, paint_video
 
 COMMAND = """
-from hasvideo.video import extractors
+from hasvideo.features import extractors
 from tests.colours import ColourExtractor
 extractors.load_extractor = lambda *_: ColourExtractor()
 from hasvideo.commands import run
@@ -112,7 +112,7 @@ import psutil
 from benchmarks.memory import memory_of
 from hasvideo.choice import Choice
 from hasvideo.localize import Localizer
-from hasvideo.video import extractors
+from hasvideo.features import extractors
 from hasvideo.video.stream import follow
 from tests.colours import ColourExtractor
 

@@ -1,0 +1,1 @@
+"""Features of videos: made by a pretrained network, kept in a folder."""

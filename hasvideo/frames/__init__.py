@@ -1,0 +1,1 @@
+"""Pixels of video files, of streams, and of image files."""

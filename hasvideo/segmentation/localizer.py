@@ -1,0 +1,47 @@
+"""Find the class of every pixel of images with a model that is loaded once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hasvideo.device import resolve_device
+from hasvideo.frames.images import read_image
+from hasvideo.types import Segmentation
+
+if TYPE_CHECKING:
+    from hasvideo.segmentation.model import SegmentationModel
+
+
+class Segmenter:
+    """A model, loaded once for many images.
+
+    Args:
+        model: the path of a checkpoint, or a :class:`hasvideo.segmentation.model.SegmentationModel`.
+        device: ``auto`` (a GPU that works, else the CPU), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+
+    Raises:
+        UsageError: there is no such file or device.
+        HasvideoError: the file is not a checkpoint for segments.
+    """
+
+    def __init__(self, model: str | Path | SegmentationModel, device: str = "auto") -> None:
+        from hasvideo.segmentation.model import load_segmentation_model
+
+        device = resolve_device(device)
+        self.model = load_segmentation_model(Path(model)) if isinstance(model, str | Path) else model
+        self.model.network.to(device)
+
+    def __call__(self, path: Path, *, image: str | None = None) -> Segmentation:
+        """Find the classes of one image's pixels.
+
+        Args:
+            path: image file.
+            image: id for the result; None: the file's stem.
+
+        Raises:
+            HasvideoError: the image cannot be read.
+        """
+        pixels, info = read_image(path)
+        name = Path(path).stem if image is None else image
+        return Segmentation(name, info, self.model.classes, self.model.segment(pixels), self.model.name)
