@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
+
 from hasvideo.commands import CallableModule, CommandParser, run
 from hasvideo.datasets.boxes import (
     ImageGroundTruth,
@@ -22,10 +24,13 @@ from hasvideo.datasets.boxes import (
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.extents import ScaledMaps, check_rule, find_boxes
 from hasvideo.files import write_text
+from hasvideo.metrics.contours import NEEDS_OPENCV, has_opencv
 from hasvideo.metrics.failures import MISSES, FailureRule, find_failures
 from hasvideo.metrics.localization import IOU, TITLES, Convention, max_box_acc, score_baselines, score_images
 from hasvideo.output.tables import aligned
-from hasvideo.types import Activation, BoxRule, ImagePrediction, ThresholdMode
+from hasvideo.types import Activation, Box, BoxRule, ImagePrediction, ThresholdMode
+
+_MAX_BOX = {"max_box_acc": "MaxBoxAcc", "max_box_acc_v2": "MaxBoxAccV2"}
 
 
 def evaluate_images(
@@ -36,26 +41,27 @@ def evaluate_images(
     iou: float = IOU,
     convention: Convention = "continuous",
 ) -> dict[str, Any]:
-    """Everything the command reports, as a dict ready for JSON.
+    """Score boxes, or the boxes that CAMs give, against ground truth.
 
     Args:
         predictions: a file of boxes (see :func:`hasvideo.datasets.boxes.read_predictions`), a folder of CAMs
             ``<id>.npy`` of each image's own class, or predictions by image id. An image without any is missed.
         ground_truth: what :func:`hasvideo.datasets.boxes.read_ground_truth` takes or returns.
-        rule: how boxes are read off CAMs.
+        rule: how a CAM becomes boxes.
         iou: from which a box is a hit.
-        convention: of the boxes, see :mod:`hasvideo.metrics.localization`. Boxes read off CAMs follow it.
+        convention: what the corners of boxes mean, see :mod:`hasvideo.metrics.localization`. Boxes of CAMs follow it.
 
     Returns:
-        ``images`` and how many are ``missing``; ``iou`` and ``convention``; ``scores``; ``baselines`` by name, None
-        where the images' sizes are not known; ``failures``: ``counts`` and ``shares`` of the misses; ``outcomes``:
-        outcome and IoU of every image; and of CAMs ``threshold``, ``threshold_mode``, ``max_box_acc`` and
-        ``max_box_acc_v2``. All accuracies are 0..1, None where there are no classes.
+        What the command reports, ready for JSON. ``images`` and how many are ``missing``; ``iou`` and ``convention``;
+        ``scores``; ``baselines`` by name, None where the images' sizes are not known; ``failures``: ``counts`` and
+        ``shares`` of the misses; ``outcomes``: outcome and IoU of every image; and for CAMs ``threshold``,
+        ``threshold_mode``, ``max_box_acc`` and ``max_box_acc_v2``, both None without OpenCV. All accuracies are 0..1,
+        None where there are no classes.
 
     Raises:
         UsageError: a wrong option, or nothing at a path.
-        HasvideoError: a file is damaged, or names an image or class that the ground truth does not know; or it does not
-            say how large the images are, which CAMs are scaled to.
+        HasvideoError: a file is damaged, or names an image or class that the ground truth does not know; or there are
+            CAMs, which are scaled to the images' size, and the ground truth does not say it.
     """
     rule = check_rule(rule or BoxRule())
     if not 0 < iou <= 1:
@@ -103,7 +109,7 @@ def _report(
 
 
 def _sizes(truth: ImageGroundTruth) -> dict[str, tuple[int, int]]:
-    """Width and height of the images of which they are known, from the ground truth or from the image files."""
+    """Find the width and height of each image, in the ground truth or in the image file; an image may have neither."""
     sizes = {}
     images = Path(truth.source) / "ILSVRC" / "Data" / "CLS-LOC" / "val"
     for image, known in truth.images.items():
@@ -131,7 +137,7 @@ def _from_cams(
     rule: BoxRule,
     convention: Convention,
 ) -> tuple[dict[str, ImagePrediction], dict[str, Any]]:
-    """Boxes at the fixed threshold, and MaxBoxAcc."""
+    """Make boxes by the rule, and score the CAMs at every threshold."""
     if len(sizes) < len(truth.images):
         raise HasvideoError(f"{truth.source} does not say how large the images are, which CAMs are scaled to")
     last = 1.0 if convention == "inclusive" else 0.0
@@ -142,11 +148,22 @@ def _from_cams(
         boxes = tuple(replace(box, xmax=box.xmax - last, ymax=box.ymax - last) for box in found)
         predictions[image] = ImagePrediction(boxes=boxes)
     maps = ScaledMaps(list(paths), lambda image: read_cam(paths[image]))
-    first = max_box_acc(maps, truth.boxes, sizes, every=False, ious=(0.5,))
-    second = max_box_acc(maps, truth.boxes, sizes)
     return predictions, {
         "threshold": rule.threshold,
         "threshold_mode": rule.mode,
+        **_score_maps(maps, truth.boxes, sizes),
+    }
+
+
+def _score_maps(
+    maps: Mapping[str, np.ndarray], truth: Mapping[str, Sequence[Box]], sizes: Mapping[str, tuple[int, int]]
+) -> dict[str, dict[str, Any] | None]:
+    """Compute MaxBoxAcc and MaxBoxAccV2; both are None without OpenCV."""
+    if not has_opencv():
+        return {"max_box_acc": None, "max_box_acc_v2": None}
+    first = max_box_acc(maps, truth, sizes, every=False, ious=(0.5,))
+    second = max_box_acc(maps, truth, sizes)
+    return {
         "max_box_acc": {"accuracy": first.mean, "threshold": first.best_threshold[0.5]},
         "max_box_acc_v2": {
             "accuracy": second.mean,
@@ -220,13 +237,14 @@ def _table(report: Mapping[str, Any]) -> str:
     for measure, name in TITLES.items():
         baselines = report["baselines"].values() if measure == "gt_known" else [None] * len(report["baselines"])
         rows.append([name, *map(_percent, (report["scores"][measure], *baselines))])
-    for key, name in (("max_box_acc", "MaxBoxAcc"), ("max_box_acc_v2", "MaxBoxAccV2")):
-        if key in report:
-            rows.append([name, _percent(report[key]["accuracy"]), *["-"] * len(report["baselines"])])
+    swept = {name: report[key] for key, name in _MAX_BOX.items() if key in report}
+    for name, found in swept.items():
+        rows.append([name, _percent(found and found["accuracy"]), *["-"] * len(report["baselines"])])
+    hint = [NEEDS_OPENCV] if None in swept.values() else []
     failures = report["failures"]
     misses = [["misses", "images", "% of misses"]]
     misses += [[kind, str(failures["counts"][kind]), _percent(failures["shares"][kind])] for kind in MISSES]
-    return "\n".join([head, "", aligned(rows, rows[0][:1]), "", aligned(misses, misses[0][:1]), ""])
+    return "\n".join([head, "", aligned(rows, rows[0][:1]), *hint, "", aligned(misses, misses[0][:1]), ""])
 
 
 def _percent(share: float | None) -> str:

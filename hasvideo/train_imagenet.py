@@ -18,6 +18,7 @@ from hasvideo.device import resolve_device
 from hasvideo.errors import UsageError
 from hasvideo.files import write_text
 from hasvideo.image.recipe import ImageRecipe, add_options, from_options
+from hasvideo.metrics.contours import NEEDS_OPENCV, has_opencv
 from hasvideo.metrics.localization import TITLES, Measure
 from hasvideo.report import RUN_OPTIONS, add_run_options, cell, each_seed, is_main_process, over_seeds
 
@@ -59,8 +60,8 @@ def train_imagenet(
 
     Returns:
         ``methods``: for the model and the baselines that look at nothing each accuracy as ``mean``, ``std`` over seeds
-        and ``seeds``, in percent; ``failures``: kinds of misses, in percent of the misses; ``seeds`` and ``images``:
-        how many; ``recipe``.
+        and ``seeds``, in percent, or None (``max_box_acc`` without OpenCV); ``failures``: kinds of misses, in percent
+        of the misses; ``seeds`` and ``images``: how many; ``recipe``.
 
     Raises:
         UsageError: a wrong option, or no data in the layout.
@@ -132,7 +133,7 @@ def summarise(tests: Sequence[ImageTest]) -> dict[str, Any]:
     truth, sizes = tests[0].true_boxes, tests[0].sizes
     blind = score_baselines(truth, sizes)
     methods = {name: {"gt_known": over_seeds([share])} for name, share in blind.items()}
-    rows = [test.scores.summary() | {"max_box_acc": test.max_box.mean} for test in tests]
+    rows = [test.scores.summary() | {"max_box_acc": test.max_box.mean if has_opencv() else None} for test in tests]
     methods["model"] = {name: over_seeds([row[name] for row in rows]) for name in MEASURES}
     shares = [test.failures.shares() for test in tests]
     failures = {kind: over_seeds([share[kind] for share in shares]) for kind in shares[0]}
@@ -147,9 +148,10 @@ def render(report: Mapping[str, Any]) -> str:
     for method, values in report["methods"].items():
         rows.append([method, *(cell(values[name]) if name in values else "" for name in MEASURES)])
     misses = ", ".join(f"{kind} {cell(value)}" for kind, value in report["failures"].items())
+    hint = f"{NEEDS_OPENCV}\n" if report["methods"]["model"]["max_box_acc"] is None else ""
     return (
         f"percent of {report['images']} images, mean ± standard deviation over {report['seeds']} seeds\n"
-        f"{aligned(rows, [''])}\n\nmisses of GT-known Loc, in percent of the misses: {misses}\n"
+        f"{aligned(rows, [''])}\n{hint}\nmisses of GT-known Loc, in percent of the misses: {misses}\n"
     )
 
 

@@ -92,11 +92,25 @@ def cams(tmp_path):
 
 def test_cams(ilsvrc, cams, capsys):
     assert command(cams, "--ground-truth", ilsvrc) == 0
-    table = {line[:13].strip(): line[13:].split() for line in capsys.readouterr().out.splitlines()[2:]}
+    out = capsys.readouterr().out
+    assert "OpenCV" not in out
+    table = {line[:13].strip(): line[13:].split() for line in out.splitlines()[2:]}
     assert table["GT-known Loc"] == ["66.67", "33.33", "33.33"]
     assert table["MaxBoxAcc"] == ["66.67", "-", "-"]
     assert table["MaxBoxAccV2"] == ["66.67", "-", "-"]
     assert table["part"] == ["1", "100.00"]
+
+
+def test_cams_without_opencv(ilsvrc, cams, tmp_path, capsys, monkeypatch):
+    with_opencv = hasvideo.evaluate_images(cams, ilsvrc)
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    assert command(cams, "--ground-truth", ilsvrc, "--json", tmp_path / "scores.json") == 0
+    lines = capsys.readouterr().out.splitlines()
+    end = lines.index("MaxBoxAcc needs OpenCV: pip install 'hasvideo[maxboxacc]'")
+    assert [line.split() for line in lines[end - 2 : end]] == [["MaxBoxAcc", *"---"], ["MaxBoxAccV2", *"---"]]
+    report = json.loads((tmp_path / "scores.json").read_text())
+    assert report == with_opencv | {"max_box_acc": None, "max_box_acc_v2": None}
+    assert with_opencv["max_box_acc"]["accuracy"] == pytest.approx(2 / 3)
 
 
 def test_threshold_of_cams(ilsvrc, cams):

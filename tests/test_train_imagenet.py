@@ -7,16 +7,20 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from hasvideo import localize
+from hasvideo.datasets.imagenet import ImageTruth
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.evaluate_images import evaluate_images
 from hasvideo.image.model import load_image_model
 from hasvideo.image.recipe import ImageRecipe, PatchConfig
+from hasvideo.image.testing import ImageTest
 from hasvideo.networks.config import ImageConfig
 from hasvideo.settings import TrainingConfig
-from hasvideo.train_imagenet import train_imagenet
+from hasvideo.train_imagenet import render, summarise, train_imagenet
+from hasvideo.types import Activation, Box, BoxRule
 from tests.ilsvrc import make_ilsvrc
 
 TINY = ["--network.width", "0.06", "--network.half-size", "true", "--network.resize", "64", "--network.crop", "56"]
@@ -71,6 +75,31 @@ def test_what_localize_finds_can_be_scored(tmp_path):
     scores = evaluate_images(results, root)["scores"]
     assert 100 * scores["top1_class"] == report["methods"]["model"]["top1_class"]["mean"]
     assert 100 * scores["gt_known"] == report["methods"]["model"]["gt_known"]["mean"]
+
+
+def tested(cam, box):
+    """A test of one image whose class is found and whose object is its left half."""
+    truth = {"a": ImageTruth("n01", (box,), 20, 20)}
+    return ImageTest("m", BoxRule(), truth, {"a": (("n01", 0.9),)}, {"a": Activation("n01", 0.9, cam)}, {"a": (box,)})
+
+
+def test_max_box_acc_without_opencv_says_how_to_get_it(monkeypatch):
+    cam = np.zeros((224, 224), np.float32)
+    cam[:, :112] = 1
+    tests = [tested(cam, Box(0, 0, 10, 20, "n01", 1.0))] * 2
+    report = summarise(tests)
+    assert report["methods"]["model"]["max_box_acc"]["seeds"] == [100, 100]
+    assert "OpenCV" not in render(report)
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    without = summarise(tests)
+    assert without["methods"]["model"].pop("max_box_acc") is None
+    assert without["methods"]["model"] == {k: v for k, v in report["methods"]["model"].items() if k != "max_box_acc"}
+    lines = render(summarise(tests)).splitlines()
+    assert lines[4].split()[:3] == ["model", "100.00", "±"]
+    assert lines[4].endswith(" -")
+    assert lines[5] == "MaxBoxAcc needs OpenCV: pip install 'hasvideo[maxboxacc]'"
+    with pytest.raises(UsageError, match="needs OpenCV"):
+        tested(cam, tests[0].boxes["a"][0]).max_box  # noqa: B018
 
 
 def test_in_memory_or_from_disk_is_the_same(tmp_path):

@@ -70,7 +70,7 @@ class ImageTest:
 
     @cached_property
     def max_box(self) -> MaxBoxAcc:
-        """GT-known Loc at every threshold; MaxBoxAccV2 is its mean."""
+        """GT-known Loc at every threshold; MaxBoxAccV2 is its mean. Without OpenCV a UsageError says how to get it."""
         return max_box_acc(ScaledMaps(list(self.known), lambda i: self.known[i].cam), self.true_boxes, self.sizes)
 
     def detections(self) -> list[ImageDetections]:

@@ -10,19 +10,19 @@ Boxes are rows ``xmin, ymin, xmax, ymax``. References differ in what the last tw
 ``inclusive`` indices of the first and the last pixel, where it is ``xmax - xmin + 1`` wide and all of an image is
 ``0, 0, width - 1, height - 1`` (the ILSVRC development kit, wsolevaluation).
 
-numpy only. Accuracies are shares, 0..1.
+numpy only; MaxBoxAcc and MaxBoxAccV2 need OpenCV too. Accuracies are shares, 0..1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
 
 from hasvideo.metrics.bootstrap import Difference, differences, draw_counts
-from hasvideo.metrics.contours import sweep_boxes
+from hasvideo.metrics.contours import contour_boxes
 from hasvideo.types import Box, ImagePrediction
 
 Convention = Literal["continuous", "inclusive"]
@@ -45,8 +45,6 @@ MAX_BOX_IOUS = (0.3, 0.5, 0.7)
 
 CENTERED_SHARE = (0.75, 0.7)
 """Shares of width and height of the centred box that is best on ``imagenet10``, see its README."""
-
-_MAPS = 64  # maps swept before their boxes are compared: bounds the memory
 
 
 @dataclass(frozen=True)
@@ -143,7 +141,10 @@ def box_iou(a: np.ndarray, b: np.ndarray, convention: Convention = "continuous")
     Raises:
         ValueError: an unknown convention.
     """
-    return _iou(np.asarray(a, np.float64)[:, None], np.asarray(b, np.float64)[None], convention)
+    a, b = np.asarray(a, np.float64)[:, None], np.asarray(b, np.float64)[None]
+    shared = intersection(a, b, convention)
+    union = box_area(a, convention) + box_area(b, convention) - shared
+    return np.divide(shared, union, out=np.zeros(shared.shape), where=union > 0)
 
 
 def box_area(boxes: np.ndarray, convention: Convention = "continuous") -> np.ndarray:
@@ -162,13 +163,6 @@ def intersection(a: np.ndarray, b: np.ndarray, convention: Convention = "continu
     """Areas in pixels that boxes ``(..., 4)`` share, with broadcasting; see :func:`box_area` for errors."""
     shared = np.concatenate([np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:])], axis=-1)
     return box_area(shared, convention)
-
-
-def _iou(a: np.ndarray, b: np.ndarray, convention: Convention) -> np.ndarray:
-    a, b = np.broadcast_arrays(a, b)
-    shared = intersection(a, b, convention)
-    union = box_area(a, convention) + box_area(b, convention) - shared
-    return np.divide(shared, union, out=np.zeros(shared.shape), where=union > 0)
 
 
 def paired_difference(
@@ -294,80 +288,65 @@ def max_box_acc(
     thresholds: np.ndarray | None = None,
     convention: Convention = "inclusive",
 ) -> MaxBoxAcc:
-    """Sweep the threshold on the CAMs: an image counts if any box at the threshold is a hit.
+    """Score boxes at every threshold on the CAMs: an image counts if any box at the threshold is a hit.
 
     As defined by Choe et al., "Evaluating Weakly Supervised Object Localization Methods Right" (CVPR 2020) and, for V2,
     in the extended version, and as their code (clovaai/wsolevaluation) does it:
 
     - ``every=True``, mean over IoUs 0.3, 0.5 and 0.7: **MaxBoxAccV2**; ``every=False`` at IoU 0.5: **MaxBoxAcc**.
-    - A CAM is scaled to 0..1 by its minimum and maximum and then cut off to 256 grey values; at threshold ``t`` what is
-      above ``int(255 t)`` counts. ``every``: a box around every contour, those around holes included; else only one.
+    - A CAM becomes grey values from 0 (its minimum) to 255 (its maximum), rounded down; at threshold ``t`` what is above
+      ``int(255 t)`` counts. OpenCV finds the contours, those around holes too, and each has a box (``every=True``) or
+      only the one with the largest ``contourArea``.
     - A box reaches from its first pixel to the one behind its last, but not beyond the last pixel of the map; widths
-      are ``xmax - xmin + 1``; ground truth is scaled to the map's size and cut off to whole pixels.
+      are ``xmax - xmin + 1``; ground truth is scaled to the map's size and rounded down to whole pixels.
+    - A CAM that is the same everywhere has no contour; its box is pixel ``0, 0``.
 
-    What differs: the largest part is the one with the most pixels, as the paper says, where the code compares the areas
-    of the contours' polygons; a CAM that is the same everywhere has no box, where the code has pixel ``0, 0``; and CAMs
-    come in their final size here (the code scales them to 224 x 224, bicubic).
+    CAMs come in their final size here; the code scales them to 224 x 224, bicubic.
 
     Args:
-        cams: ``(H, W)`` each, all of one shape, over the whole image, of the image's class. An image without one is
-            missed.
+        cams: maps ``(H, W)`` over the whole image, of the image's class, by image id. An image without one is missed.
         truth: boxes by image id as in :func:`score_images`, in continuous corners or inclusive indices.
         sizes: width and height of every image, pixels.
-        every: look at the boxes of all contours, else at the largest one's only.
+        every: compare the boxes of all contours with the ground truth, else the largest contour's only.
         ious: from which a box is a hit.
         thresholds: shares of the CAM's range, from 0 to below 1; by default 0, 0.01 ... 0.99. (The code's default is
-            steps of 0.001, but there are only 255 different boxes.)
+            steps of 0.001, but there are only 255 different cuts.)
         convention: ``inclusive`` is all of the above; ``continuous`` is what is meant: a box ends behind its last
-            pixel, a box is ``xmax - xmin`` wide, and ground truth is not cut off.
+            pixel and is ``xmax - xmin`` wide, and ground truth is not rounded.
 
     Raises:
-        ValueError: there is no ground truth, CAMs differ in shape or are not finite, or a threshold is out of range.
+        UsageError: OpenCV is not installed.
+        ValueError: there is no ground truth, a CAM is not finite, or a threshold is out of range.
     """
     thresholds = np.arange(0, 1, 0.01) if thresholds is None else np.asarray(thresholds, np.float64)
     if not truth or not len(thresholds) or thresholds.min() < 0 or thresholds.max() >= 1:
         raise ValueError("MaxBoxAcc needs ground truth, and thresholds from 0 to below 1")
     cuts, which = np.unique((thresholds * 255).astype(int), return_inverse=True)
-    images = [image for image in truth if image in cams]
     hits = np.zeros((len(ious), len(cuts)))
-    for first in range(0, len(images), _MAPS):
-        chunk = images[first : first + _MAPS]
-        best = _best_iou(
-            [cams[image] for image in chunk],
-            [(truth_corners(truth[image]), sizes[image]) for image in chunk],
-            cuts,
-            every,
-            convention,
-        )
-        hits += (best >= np.asarray(ious)[:, None, None]).sum(axis=1)
+    for image in truth:
+        if image in cams:
+            cam = cams[image]
+            boxes = contour_boxes(cam, cuts, largest=not every)
+            targets = _scale(truth_corners(truth[image]), sizes[image], cam.shape)
+            if convention == "inclusive":
+                height, width = cam.shape
+                boxes = [np.minimum(at_cut, [width, height, width - 1, height - 1]) for at_cut in boxes]
+                targets = np.trunc(targets)
+            hits += _best_iou(boxes, targets, convention) >= np.asarray(ious)[:, None]
     return MaxBoxAcc(tuple(ious), thresholds, (hits / len(truth))[:, which])
 
 
-def _best_iou(
-    cams: Sequence[np.ndarray],
-    truth: Sequence[tuple[np.ndarray, tuple[int, int]]],
-    cuts: np.ndarray,
-    every: bool,
-    convention: Convention,
-) -> np.ndarray:
-    """Highest IoU of any box of a CAM at a cut with any ground truth, float64 ``(len(cams), len(cuts))``."""
-    height, width = np.shape(cams[0])
-    swept = sweep_boxes(cams, cuts, holes=every, largest=not every)
-    found = swept.corners
-    scaled = [boxes * (np.array([width, height] * 2) / [*size, *size]) for boxes, size in truth]
-    if convention == "inclusive":
-        found = np.minimum(found, [width, height, width - 1, height - 1])
-        scaled = [np.trunc(boxes) for boxes in scaled]
-    best = np.zeros((len(cams), len(cuts)))
-    for box, target in _pairs(swept.map, [len(boxes) for boxes in scaled]):
-        overlap = _iou(found[box], np.concatenate(scaled)[target], convention)
-        np.maximum.at(best, (swept.map[box], swept.cut[box]), overlap)
-    return best
+def _scale(boxes: np.ndarray, image_size: tuple[int, int], map_shape: tuple[int, ...]) -> np.ndarray:
+    """Scale boxes ``(M, 4)`` from an image's width and height to a map's height and width."""
+    height, width = map_shape
+    # Multiplied first, as in the published code: dividing first sometimes rounds to another pixel.
+    return boxes * [width, height, width, height] / [*image_size, *image_size]
 
 
-def _pairs(maps: np.ndarray, counts: Sequence[int]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Indices of boxes and of ground truths, one after another, such that each box meets each of its image."""
-    begin = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(int)
-    for nth in range(max(counts)):
-        box = np.flatnonzero(np.asarray(counts)[maps] > nth)
-        yield box, begin[maps[box]] + nth
+def _best_iou(boxes: Sequence[np.ndarray], targets: np.ndarray, convention: Convention) -> np.ndarray:
+    """Find the highest IoU of any box at each cut with any of the targets, float64 ``(cuts,)``."""
+    # Without a contour the published code takes pixel 0, 0, which in continuous corners has no area.
+    found = [at_cut if len(at_cut) else np.zeros((1, 4)) for at_cut in boxes]
+    first = np.cumsum([0, *map(len, found[:-1])])  # of each cut, its first row among all
+    overlap = box_iou(np.concatenate(found), targets, convention).max(axis=1)
+    return np.maximum.reduceat(overlap, first)

@@ -1,4 +1,6 @@
-"""The sweep against labelling the map at one threshold after another."""
+"""Boxes around contours, against labelling what is above each threshold, and against boxes drawn by hand."""
+
+import sys
 
 import numpy as np
 import pytest
@@ -7,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from hasvideo.metrics import contours
-from hasvideo.metrics.contours import sweep_boxes
+from hasvideo.errors import UsageError
+from hasvideo.metrics.contours import contour_boxes, has_opencv
 
 EIGHT = np.ones((3, 3), int)
 
@@ -18,161 +20,86 @@ def grey_of(array):
     return ((array - low) / (high - low) * 255).astype(np.uint8) if high > low else np.zeros(array.shape, np.uint8)
 
 
-def parts(mask, diagonal):
-    labelled, _ = ndimage.label(mask, EIGHT if diagonal else None)
-    return [
-        ((x.start, y.start, x.stop, y.stop), int((labelled[y, x] == k).sum()))
-        for k, (y, x) in enumerate(ndimage.find_objects(labelled), 1)
-    ]
-
-
-def holes(mask, diagonal):
+def labelled_boxes(mask):
+    """Boxes of the parts of a mask and of its holes, which do not touch the border."""
     height, width = mask.shape
-    return [
-        (left - 1, top - 1, right + 1, bottom + 1)
-        for (left, top, right, bottom), _ in parts(~mask, not diagonal)
-        if left > 0 and top > 0 and right < width and bottom < height
-    ]
+    parts = [(x.start, y.start, x.stop, y.stop) for y, x in ndimage.find_objects(ndimage.label(mask, EIGHT)[0])]
+    for y, x in ndimage.find_objects(ndimage.label(~mask)[0]):
+        if x.start > 0 and y.start > 0 and x.stop < width and y.stop < height:
+            parts.append((x.start - 1, y.start - 1, x.stop + 1, y.stop + 1))
+    return sorted(parts)
 
 
-def swept(maps, cuts, **options):
-    found = {}
-    boxes = sweep_boxes(maps, cuts, **options)
-    for index, cut, corners in zip(boxes.map.tolist(), boxes.cut.tolist(), boxes.corners.tolist(), strict=True):
-        found.setdefault((index, cut), []).append(tuple(corners))
-    return {key: sorted(value) for key, value in found.items()}
+def found(array, cuts, **options):
+    return [sorted(map(tuple, boxes.tolist())) for boxes in contour_boxes(array, cuts, **options)]
 
 
-def one_by_one(maps, cuts, diagonal=True, with_holes=False):
-    found = {}
-    for index, array in enumerate(maps):
-        for number, cut in enumerate(cuts):
-            mask = grey_of(array) > cut
-            boxes = [box for box, _ in parts(mask, diagonal)] + (holes(mask, diagonal) if with_holes else [])
-            if boxes:
-                found[index, number] = sorted(boxes)
-    return found
-
-
-SIDES = st.tuples(st.integers(2, 9), st.integers(2, 9))
-STACKS = SIDES.flatmap(
-    lambda shape: st.lists(arrays(np.float64, shape, elements=st.integers(0, 5)), min_size=1, max_size=3)
+MAPS = st.tuples(st.integers(1, 9), st.integers(1, 9)).flatmap(
+    lambda shape: arrays(np.float64, shape, elements=st.integers(0, 5))
 )
-CUTS = st.lists(st.integers(0, 254), min_size=1, max_size=8, unique=True).map(sorted)
+CUTS = st.lists(st.integers(0, 254), min_size=1, max_size=8)
 
 
-@given(STACKS, CUTS, st.booleans())
-def test_the_same_parts_as_labelling_each_threshold(maps, cuts, diagonal):
-    assert swept(maps, cuts, diagonal=diagonal) == one_by_one(maps, cuts, diagonal)
-
-
-@given(STACKS, CUTS, st.booleans())
-def test_the_same_holes_as_labelling_what_is_not_above(maps, cuts, diagonal):
-    assert swept(maps, cuts, diagonal=diagonal, holes=True) == one_by_one(maps, cuts, diagonal, with_holes=True)
-
-
-@given(STACKS, CUTS)
-def test_the_largest_part_has_the_most_pixels(maps, cuts):
-    found = swept(maps, cuts, largest=True)
-    for index, array in enumerate(maps):
-        for number, cut in enumerate(cuts):
-            sizes = parts(grey_of(array) > cut, diagonal=True)
-            most = max((size for _, size in sizes), default=0)
-            boxes = found.get((index, number), [])
-            assert len(boxes) == bool(sizes)
-            assert set(boxes) <= {box for box, size in sizes if size == most}
+@given(MAPS, CUTS)
+def test_the_same_boxes_as_labelling_each_threshold(array, cuts):
+    assert found(array, cuts) == [labelled_boxes(grey_of(array) > cut) for cut in cuts]
 
 
 @pytest.mark.parametrize("shape", [(3, 3), (2, 5)])
-@pytest.mark.parametrize("diagonal", [True, False])
-@pytest.mark.parametrize("with_holes", [True, False])
-def test_every_small_map_of_three_values(shape, diagonal, with_holes):
+def test_every_small_map_of_two_values(shape):
     cells = shape[0] * shape[1]
-    maps = (np.arange(3**cells)[:, None] // 3 ** np.arange(cells) % 3).astype(np.float32)
-    maps = maps[(maps.min(1) == 0) & (maps.max(1) == 2)].reshape(-1, *shape)
-    of_masks = {}
-    for bits in range(2**cells):
+    for bits in range(1, 2**cells - 1):
         mask = (bits >> np.arange(cells) & 1).astype(bool).reshape(shape)
-        boxes = [box for box, _ in parts(mask, diagonal)] + (holes(mask, diagonal) if with_holes else [])
-        of_masks[mask.tobytes()] = sorted(boxes)
-    expected = {(index, cut): of_masks[(array > cut).tobytes()] for index, array in enumerate(maps) for cut in range(2)}
-    assert swept(maps, [0, 127], diagonal=diagonal, holes=with_holes) == expected
+        assert found(mask.astype(np.float32), [0]) == [labelled_boxes(mask)]
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int64])
 def test_smooth_maps_of_any_type(dtype):
-    rng = np.random.default_rng(0)
-    maps = [(1000 * ndimage.gaussian_filter(rng.random((60, 75)), 4)).astype(dtype) for _ in range(4)]
+    array = (1000 * ndimage.gaussian_filter(np.random.default_rng(0).random((60, 75)), 4)).astype(dtype)
     cuts = (np.arange(0, 1, 0.01) * 255).astype(int)
-    if dtype == np.float16:  # it is scaled in double precision
-        maps = [array.astype(np.float64) for array in maps]
-        assert swept([array.astype(dtype) for array in maps], cuts) == one_by_one(maps, cuts)
-    else:
-        assert swept(maps, cuts) == one_by_one(maps, cuts)
-
-
-def test_many_maps_are_the_same_as_each_alone():
-    rng = np.random.default_rng(1)
-    maps = np.stack([ndimage.gaussian_filter(rng.random((224, 224)), 20) for _ in range(20)])  # several chunks
-    cuts = [0, 30, 128, 200, 254]
-    together = swept(maps, cuts, holes=True)
-    for index, array in enumerate(maps):
-        assert swept([array], cuts, holes=True) == {(0, c): b for (i, c), b in together.items() if i == index}
-
-
-@pytest.mark.parametrize("height", [22, 23])
-@pytest.mark.parametrize("options", [{}, {"holes": True}, {"largest": True}])
-def test_maps_looked_at_in_many_goes(monkeypatch, height, options):
-    rng = np.random.default_rng(2)
-    maps = [ndimage.gaussian_filter(rng.random((height, 30)), 2) for _ in range(37)]
-    together = swept(maps, [0, 30, 128, 200], **options)
-    monkeypatch.setattr(contours, "_CHUNK", 2 * height * 30)
-    assert swept(maps, [0, 30, 128, 200], **options) == together
-    monkeypatch.setattr(contours, "_MANY", 100)  # runs, of about three chunks
-    assert swept(maps, [0, 30, 128, 200], **options) == together
+    grey = grey_of(array.astype(np.float64) if dtype == np.float16 else array)
+    assert found(array, cuts) == [labelled_boxes(grey > cut) for cut in cuts]
 
 
 def test_two_bumps_merge_at_their_saddle():
     array = np.array([[0, 0, 0, 0, 0], [0, 255, 100, 200, 0], [0, 0, 0, 0, 0]], np.float32)
-    assert swept([array], [0, 99, 100, 199, 200]) == {
-        (0, 0): [(1, 1, 4, 2)],
-        (0, 1): [(1, 1, 4, 2)],
-        (0, 2): [(1, 1, 2, 2), (3, 1, 4, 2)],
-        (0, 3): [(1, 1, 2, 2), (3, 1, 4, 2)],
-        (0, 4): [(1, 1, 2, 2)],
-    }
+    both, apart = [(1, 1, 4, 2)], [(1, 1, 2, 2), (3, 1, 4, 2)]
+    assert found(array, [0, 99, 100, 199, 200]) == [both, both, apart, apart, [(1, 1, 2, 2)]]
 
 
 def test_a_ring_has_a_hole():
     ring = np.ones((6, 6))
     ring[2:4, 2:4] = ring[0] = 0
-    assert swept([ring], [10], holes=True) == {(0, 0): [(0, 1, 6, 6), (1, 1, 5, 5)]}
+    assert found(ring, [10]) == [[(0, 1, 6, 6), (1, 1, 5, 5)]]
+    assert found(ring, [10], largest=True) == [[(0, 1, 6, 6)]]
 
 
-def test_a_flat_map_has_no_box_and_no_maps_have_none():
-    assert swept([np.full((4, 4), 3.0)], [0, 100], holes=True) == {}
-    assert len(sweep_boxes([], [0]).map) == 0
+def test_the_largest_encloses_most_and_need_not_have_most_pixels():
+    block_and_line = np.zeros((12, 20))
+    block_and_line[1, 1:19] = 1  # 18 pixels in a row: its polygon is flat
+    block_and_line[4:7, 4:7] = 1  # 9 pixels
+    assert found(block_and_line, [0], largest=True) == [[(4, 4, 7, 7)]]
+    block_and_ring = np.zeros((12, 20))
+    block_and_ring[1:10, 1:10] = 1
+    block_and_ring[2:9, 2:9] = 0  # 32 pixels around 8 x 8
+    block_and_ring[2:9, 12:19] = 1  # 49 pixels, 6 x 6
+    assert found(block_and_ring, [0], largest=True) == [[(1, 1, 10, 10)]]
 
 
-@pytest.mark.parametrize(
-    ("maps", "cuts", "message"),
-    [
-        ([np.zeros((3, 3))], [], "cuts must be"),
-        ([np.zeros((3, 3))], [3, 3], "cuts must be"),
-        ([np.zeros((3, 3))], [0, 255], "cuts must be"),
-        ([np.zeros((3, 3)), np.zeros((3, 4))], [0], "one shape"),
-        ([np.zeros((1, 3))], [0], "one shape"),
-        ([np.array([[0.0, np.nan], [1, 2]])], [0], "not finite"),
-        ([np.array([[0.0, np.inf], [1, 2]])], [0], "not finite"),
-        ([np.zeros((3, 3))], [0.5, 1.2], "ascending whole numbers"),
-        ([np.zeros((3, 3)), np.zeros((4, 3))], [0], r"got \(\d, 3\), \(\d, 3\)$"),
-    ],
-)
-def test_wrong_input(maps, cuts, message):
-    with pytest.raises(ValueError, match=message):
-        sweep_boxes(maps, cuts)
+def test_a_flat_map_has_no_box():
+    assert found(np.full((4, 4), 3.0), [0, 100]) == [[], []]
+    assert found(np.full((4, 4), 3, np.uint8), [0], largest=True) == [[]]
 
 
-def test_the_largest_part_is_no_hole():
-    with pytest.raises(ValueError, match="exclude each other"):
-        sweep_boxes([np.zeros((3, 3))], [0], holes=True, largest=True)
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite(wrong):
+    with pytest.raises(ValueError, match="not finite"):
+        contour_boxes(np.array([[0.0, wrong], [1, 2]]), [0])
+
+
+def test_without_opencv(monkeypatch):
+    assert has_opencv()
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    assert not has_opencv()
+    with pytest.raises(UsageError, match=r"needs OpenCV: pip install 'hasvideo\[maxboxacc\]'"):
+        contour_boxes(np.eye(3), [0])
