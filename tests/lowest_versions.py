@@ -12,7 +12,7 @@ import re
 import tomllib
 from pathlib import Path
 
-EXTRAS = ("openvino", "pandas", "tensorboard")
+EXTRAS = ("maxboxacc", "openvino", "pandas", "tensorboard")
 
 
 def main() -> None:
