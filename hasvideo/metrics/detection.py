@@ -332,24 +332,27 @@ def overlap_ratio(
     return inter / ((gt_end - gt_start) + (end - start) - inter)
 
 
-def average_precision(true: np.ndarray, counted: np.ndarray, positives: int, interpolate: bool) -> np.ndarray:
-    """Area under the precision-recall curve of one class.
+def average_precision(
+    true: np.ndarray, counted: np.ndarray, positives: int | np.ndarray, interpolate: bool
+) -> np.ndarray:
+    """Compute the area under the precision-recall curve of one class.
 
     Args:
-        true: which detections are right, by falling score, bool ``(T, D)``.
-        counted: which detections count at all, bool ``(T, D)``.
-        positives: number of ground truths, at least 1.
+        true: how many times each detection is right (0 and 1, or more where a bootstrap repeats its video), by falling
+            score, ``(..., D)``.
+        counted: how many times each detection counts at all, ``(..., D)``; at least as many.
+        positives: number of ground truths, at least 1; or several that broadcast against ``(...)``.
         interpolate: with True, precision at a recall is the best at this or a higher recall (``activitynet``);
             with False, it is taken as it is (``thumos14``).
 
     Returns:
-        AP, 0..1, float64 ``(T,)``.
+        AP, 0..1, float64 ``(...)``.
     """
     # Recall moves only at a true positive, and by 1/positives, so the area is a sum over the true positives.
-    precision = np.cumsum(true, axis=1) / np.maximum(np.cumsum(counted, axis=1), 1)
+    precision = np.cumsum(true, axis=-1) / np.maximum(np.cumsum(counted, axis=-1), 1)
     if interpolate:
-        precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    return np.sum(precision * true, axis=1) / positives
+        precision = np.maximum.accumulate(precision[..., ::-1], axis=-1)[..., ::-1]
+    return np.sum(precision * true, axis=-1) / positives
 
 
 def choose_in_turn(

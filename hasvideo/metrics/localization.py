@@ -21,7 +21,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from hasvideo.metrics.bootstrap import Difference, differences, draw_counts
+from hasvideo.metrics.bootstrap import Difference, compare_runs
 from hasvideo.metrics.contours import contour_boxes
 from hasvideo.types import Box, ImagePrediction
 
@@ -174,34 +174,31 @@ def paired_difference(
     seed: int = 0,
     over_seeds: bool = True,
 ) -> Difference:
-    """How sure a difference in accuracy is: paired bootstrap over images and seeds.
+    """Compare the accuracy of two methods, each run with the same seeds on the same images.
 
-    Every draw takes as many images as there are, with replacement, and as many seeds; both methods meet the same draw.
+    See :func:`hasvideo.metrics.bootstrap.compare_runs`.
 
     Args:
-        ours, theirs: scores a seed, of the same images in the same order.
+        ours: scores of one run per seed.
+        theirs: scores of one run per seed, of the same images in the same order.
         measure: which accuracy.
         draws: number of draws.
-        seed: of the draws.
+        seed: of the random draws.
         over_seeds: draw seeds too, so that the interval also says what other seeds might give.
 
     Raises:
         ValueError: the numbers of seeds differ, or there are none; the images differ; an unknown measure.
     """
-    if not ours or len(ours) != len(theirs):
-        raise ValueError(f"a paired bootstrap needs equal numbers of seeds, got {len(ours)} and {len(theirs)}")
     if len({scores.images for scores in (*ours, *theirs)}) > 1:
         raise ValueError("a paired bootstrap needs the same images in the same order in every run")
     if measure not in get_args(Measure):
         raise ValueError(f"unknown measure {measure!r}; accepted: {', '.join(get_args(Measure))}")
-    gaps = np.array([_hits(a, measure) - _hits(b, measure) for a, b in zip(ours, theirs, strict=True)])  # (S, N)
-    rng = np.random.default_rng(seed)
-    drawn = gaps @ draw_counts(gaps.shape[1], draws, rng).T / gaps.shape[1]  # (S, draws + 1)
-    return differences(drawn[..., None], rng, over_seeds)[0]
 
+    def accuracy(scores: LocalizationScores, counts: np.ndarray) -> np.ndarray:
+        return counts @ getattr(scores, measure) / len(scores.images)
 
-def _hits(scores: LocalizationScores, measure: Measure) -> np.ndarray:
-    return np.asarray(getattr(scores, measure), np.float64)
+    images = len(ours[0].images) if ours else 0
+    return compare_runs(ours, theirs, accuracy, images, draws=draws, seed=seed, over_seeds=over_seeds)[0]
 
 
 def whole_image(

@@ -1,4 +1,4 @@
-"""Scoring segmentations: pixel accuracy, mean accuracy, mean IU and frequency-weighted IU from one confusion matrix.
+"""Scores of segmentations: pixel accuracy, mean accuracy, mean IU and frequency-weighted IU from one confusion matrix.
 
 With ``n_ij`` pixels of class i that were called j, ``t_i`` pixels of class i, and K classes that have pixels at all:
 
@@ -21,14 +21,14 @@ from typing import Any
 
 import numpy as np
 
-from hasvideo.metrics.bootstrap import Difference, differences, draw_counts
+from hasvideo.metrics.bootstrap import Difference, compare_runs
 from hasvideo.types import IGNORE
 
 METRICS = ("pixel_accuracy", "mean_accuracy", "mean_iu", "fw_iu")
 
 
 def confusion_matrix(truth: np.ndarray, predicted: np.ndarray, num_classes: int, ignore: int = IGNORE) -> np.ndarray:
-    """How many pixels of each class were called what.
+    """Count how many pixels of each class were called what.
 
     Args:
         truth: class numbers, any integer type and shape; ``ignore`` where a pixel does not count.
@@ -53,11 +53,11 @@ def confusion_matrix(truth: np.ndarray, predicted: np.ndarray, num_classes: int,
 
 
 def score_segmentation(confusion: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
-    """The four metrics, and those of each class.
+    """Compute the four metrics, and accuracy and IU of each class.
 
     Args:
         confusion: as :func:`confusion_matrix` gives it, summed over any number of images.
-        classes: their names.
+        classes: names of the C classes.
 
     Returns:
         ``pixel_accuracy``, ``mean_accuracy``, ``mean_iu``, ``fw_iu``, 0..1; ``classes``: by name ``accuracy``, ``iu``
@@ -82,31 +82,36 @@ def score_segmentation(confusion: np.ndarray, classes: Sequence[str]) -> dict[st
 def paired_bootstrap(
     ours: np.ndarray, theirs: np.ndarray, *, draws: int = 1000, seed: int = 0, over_seeds: bool = True
 ) -> dict[str, Difference]:
-    """Intervals of the differences in the metrics between two methods, run with the same seeds on the same images.
+    """Compare the metrics of two methods, each run with the same seeds on the same images.
 
-    Every draw takes as many images as there are, with replacement, and as many seeds; both methods meet the same draw.
-    A class that is not among the drawn images does not enter the draw's means.
+    See :func:`hasvideo.metrics.bootstrap.compare_runs`. A class that is not among the drawn images does not enter the
+    draw's means.
 
     Args:
-        ours, theirs: a confusion matrix for every seed and image, ``(S, N, C, C)``.
+        ours: a confusion matrix for every seed and image, ``(S, N, C, C)``.
+        theirs: the same of the other method.
         draws: number of draws.
-        seed: of the draws.
+        seed: of the random draws.
         over_seeds: draw seeds too, so that the interval also says what other seeds might give.
+
+    Returns:
+        One for each of :data:`METRICS`, by name.
 
     Raises:
         ValueError: the shapes differ, or there is nothing in them.
     """
     if ours.shape != theirs.shape or ours.size == 0:
         raise ValueError(f"a paired bootstrap needs equal seeds and images, got {ours.shape} and {theirs.shape}")
-    rng = np.random.default_rng(seed)
-    counts = draw_counts(ours.shape[1], draws, rng)
-    gaps = np.stack([_metrics(np.tensordot(counts, a, 1)) - _metrics(np.tensordot(counts, b, 1))
-                     for a, b in zip(ours, theirs, strict=True)])  # (S, draws + 1, 4)  # fmt: skip
-    return dict(zip(METRICS, differences(gaps, rng, over_seeds), strict=True))
+
+    def measure(confusion: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        return _metrics(np.tensordot(counts, confusion, 1))
+
+    found = compare_runs(list(ours), list(theirs), measure, ours.shape[1], draws=draws, seed=seed, over_seeds=over_seeds)
+    return dict(zip(METRICS, found, strict=True))
 
 
 def _metrics(confusion: np.ndarray) -> np.ndarray:
-    """The four metrics ``(..., 4)`` of confusion matrices ``(..., C, C)``."""
+    """Compute the four metrics ``(..., 4)`` of confusion matrices ``(..., C, C)``."""
     accuracy, iu, pixels = _of_classes(confusion)
     share = pixels / pixels.sum(axis=-1, keepdims=True)
     right = np.einsum("...ii->...", confusion) / pixels.sum(axis=-1)
@@ -116,7 +121,7 @@ def _metrics(confusion: np.ndarray) -> np.ndarray:
 
 
 def _of_classes(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Accuracy, IU (NaN without pixels) and pixels of each class, ``(..., C)`` each."""
+    """Compute accuracy and IU (NaN without pixels) and count the pixels of each class, ``(..., C)`` each."""
     right, pixels = np.einsum("...ii->...i", confusion), confusion.sum(axis=-1)
     there = np.where(pixels > 0, pixels, np.nan)
     return right / there, right / (there + confusion.sum(axis=-2) - right), pixels

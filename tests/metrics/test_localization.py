@@ -129,6 +129,20 @@ def test_interval_of_one_seed_is_that_of_its_images():
     assert difference.high - difference.low == pytest.approx(2 * 1.96 * gap.std() / np.sqrt(len(gap)), rel=0.08)
 
 
+def test_seeds_that_cancel_out_are_no_difference():
+    truth = {str(i): [box(0, 0, 10, 10)] for i in range(49)}
+    hit, miss = ImagePrediction(("cat",), (box(0, 0, 10, 10),)), ImagePrediction(("cat",))
+
+    def scores(hits):
+        return score_images({image: hit if int(image) in hits else miss for image in truth}, truth)
+
+    # In every draw the first seed gains by the images 20 to 29 what the second one loses by them.
+    ours, theirs = [scores(range(30)), scores(())], [scores(range(20)), scores(range(20, 30))]
+    difference = paired_difference(ours, theirs, over_seeds=False)
+    assert difference.mean == pytest.approx(0)
+    assert difference.positive == 0
+
+
 def test_differences_that_make_no_sense():
     one, two = runs(0.5, 2)
     with pytest.raises(ValueError, match="got 2 and 1"):
