@@ -81,8 +81,8 @@ def compare_runs(
     Args:
         ours: one run per seed.
         theirs: one run per seed.
-        measure: from a run and how many times each item is in each draw, ``(draws + 1, items)``, the values of a measure,
-            ``(draws + 1,)``, or of M measures, ``(draws + 1, M)``.
+        measure: takes a run, and how many times each item is in each draw, ``(draws + 1, items)``; returns the measure
+            in each draw, ``(draws + 1,)``, or M measures, ``(draws + 1, M)``.
         items: number of items.
         draws: number of draws.
         seed: of the random draws.

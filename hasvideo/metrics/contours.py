@@ -29,8 +29,8 @@ def contour_boxes(cam: np.ndarray, cuts: Sequence[int] | np.ndarray, *, largest:
         largest: keep only the contour whose polygon has the largest area (``cv2.contourArea``).
 
     Returns:
-        For each cut its boxes ``xmin, ymin, xmax, ymax`` in pixels, int ``(N, 4)``. A box ends behind its last pixel: one
-        around the whole map is ``0, 0, W, H``. A map that is the same everywhere has no boxes.
+        For each cut, boxes ``xmin, ymin, xmax, ymax`` in pixels, int ``(N, 4)``. A box ends behind its last pixel, so
+        one around the whole map is ``0, 0, W, H``. A map that is the same everywhere has no boxes.
 
     Raises:
         UsageError: OpenCV is not installed.
@@ -58,7 +58,8 @@ def load_opencv() -> Any:
     """
     try:
         import cv2
-    except ImportError as error:
+        from cv2 import findContours  # noqa: F401
+    except (ImportError, AttributeError) as error:  # two packages in one place leave a cv2 that is broken or empty
         raise UsageError(f"{NEEDS_OPENCV} ({error})") from error
     return cv2
 

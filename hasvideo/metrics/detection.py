@@ -140,7 +140,7 @@ class Matches:
         return _finders(self.found_by, len(self.detections))
 
     def summary(self) -> dict[str, Any]:
-        """What :func:`mean_average_precision` returns."""
+        """Compute what :func:`mean_average_precision` returns."""
         ap = self._average_precision(self.detections.label, self.ground_truth.label, len(self.classes))
         mean = np.array([_mean(column) for column in ap.T])
         return {
@@ -156,7 +156,7 @@ class Matches:
         }
 
     def by_video(self) -> dict[str, dict[str, Any]]:
-        """Per video: ``instances``, ``detections``, ``true_positives`` and ``mAP`` by threshold.
+        """Count ``instances``, ``detections`` and ``true_positives`` per video, and compute its ``mAP`` by threshold.
 
         The mAP of a video is the mean AP of the classes it shows, within this video; None if it shows none.
         """
@@ -179,7 +179,7 @@ class Matches:
         }
 
     def errors(self) -> dict[str, dict[str, dict[str, float | int | None]]]:
-        """What went wrong, per threshold: ``count`` and ``share`` (0..1) of each kind, after DETAD (Alwassel 2018).
+        """Sort false positives by kind, per threshold: ``count`` and ``share`` (0..1), after DETAD (Alwassel 2018).
 
         A false positive is judged by the ground truth of any class that it overlaps most (its own class on a tie):
         ``background`` if that overlap is below 0.1 and the threshold, ``wrong_class`` if that is of another class, else
@@ -208,7 +208,13 @@ class Matches:
         return result
 
     def precision_recall(self, tiou: float) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Per class with ground truth: precision and recall after each detection, by falling score, float64.
+        """Compute precision and recall after each detection, by falling score, for each class with ground truth.
+
+        Args:
+            tiou: one of the thresholds.
+
+        Returns:
+            By class: precision and recall, float64 of the same length.
 
         Raises:
             UsageError: ``tiou`` is not among the thresholds.
@@ -224,7 +230,10 @@ class Matches:
         return curves
 
     def index(self, tiou: float) -> int:
-        """Position of a threshold.
+        """Find the position of a threshold.
+
+        Args:
+            tiou: one of the thresholds.
 
         Raises:
             UsageError: it is not among the thresholds.
@@ -235,7 +244,7 @@ class Matches:
         return names.index(_name(tiou))
 
     def _average_precision(self, of_detection: np.ndarray, of_truth: np.ndarray, groups: int) -> np.ndarray:
-        """AP within each group, float64 ``(groups, T)``; NaN for groups without ground truth."""
+        """Compute the AP within each group, float64 ``(groups, T)``; NaN for groups without ground truth."""
         positives = np.bincount(of_truth, minlength=groups)
         order = np.argsort(of_detection, kind="stable")
         borders = np.searchsorted(of_detection[order], np.arange(groups + 1))
@@ -248,7 +257,7 @@ class Matches:
         return ap
 
     def _best_overlap(self) -> tuple[np.ndarray, np.ndarray]:
-        """Per detection: its largest overlap with any ground truth of its video, and if that is of its own class."""
+        """Find each detection's largest overlap with any ground truth of its video, and if that is of its class."""
         own, other = np.zeros(len(self.detections)), np.zeros(len(self.detections))
         for d, g, overlap in _overlaps(self.detections, self.ground_truth, self.protocol, by_class=False):
             same = self.detections.label[d] == self.ground_truth.label[g]
@@ -321,10 +330,17 @@ def match(
 def overlap_ratio(
     start: np.ndarray, end: np.ndarray, gt_start: np.ndarray, gt_end: np.ndarray, protocol: str
 ) -> np.ndarray:
-    """Temporal intersection over union, 0..1, of intervals in seconds, elementwise with broadcasting.
+    """Compute the temporal intersection over union, 0..1, of pairs of intervals, elementwise with broadcasting.
 
     ``activitynet`` divides by the sum of the lengths less the intersection, ``thumos14`` by the hull. For intervals
     that intersect the two are equal but for the rounding, which decides ties.
+
+    Args:
+        start: of the detections, seconds.
+        end: of the detections, seconds.
+        gt_start: of the ground truths, seconds.
+        gt_end: of the ground truths, seconds.
+        protocol: ``activitynet`` or ``thumos14``.
     """
     inter = np.maximum(np.minimum(end, gt_end) - np.maximum(start, gt_start), 0.0)
     if protocol == "thumos14":
@@ -342,8 +358,8 @@ def average_precision(
             score, ``(..., D)``.
         counted: how many times each detection counts at all, ``(..., D)``; at least as many.
         positives: number of ground truths, at least 1; or several that broadcast against ``(...)``.
-        interpolate: with True, precision at a recall is the best at this or a higher recall (``activitynet``);
-            with False, it is taken as it is (``thumos14``).
+        interpolate: take as precision at a recall the best at this or a higher recall (``activitynet``), else the
+            precision as it is (``thumos14``).
 
     Returns:
         AP, 0..1, float64 ``(...)``.
@@ -411,7 +427,7 @@ def _found_by(found: Segments, truth: Segments, tiou: np.ndarray, protocol: str)
 
 
 def _finders(found_by: np.ndarray, detections: int) -> np.ndarray:
-    """Which detections found a ground truth, bool ``(T, D)``."""
+    """Mark the detections that found a ground truth, bool ``(T, D)``."""
     finders = np.zeros((len(found_by), detections), dtype=bool)
     t, truth = np.nonzero(found_by >= 0)
     finders[t, found_by[t, truth]] = True
@@ -430,7 +446,7 @@ def _reaches(overlap: np.ndarray, threshold: float, protocol: str) -> np.ndarray
 def _overlaps(
     found: Segments, truth: Segments, protocol: str, by_class: bool, at_least: float = 0.0
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Pairs (detection, ground truth, overlap) of one video, and one class if asked, in chunks of bounded size."""
+    """Yield pairs (detection, ground truth, overlap) of one video, and one class if asked, in bounded chunks."""
     classes = len(truth.labels) if by_class else 0
     key, gt_key = _cell(found, classes), _cell(truth, classes)
     gt_order = np.argsort(gt_key, kind="stable")
@@ -446,7 +462,7 @@ def _overlaps(
 
 
 def _touches(found: Segments, ambiguous: Segments) -> np.ndarray:
-    """Which detections overlap an ambiguous interval of their video at all, bool ``(D,)``."""
+    """Mark the detections that overlap an ambiguous interval of their video at all, bool ``(D,)``."""
     touched = np.zeros(len(found), dtype=bool)
     for d, _, overlap in _overlaps(found, ambiguous, "thumos14", by_class=False):
         touched[d[overlap > 0]] = True
@@ -454,12 +470,12 @@ def _touches(found: Segments, ambiguous: Segments) -> np.ndarray:
 
 
 def _cell(segments: Segments, classes: int) -> np.ndarray:
-    """Number of each row's (video, class) pair, or of its video if ``classes`` is 0."""
+    """Give each row a number for its pair of video and class, or for its video if ``classes`` is 0."""
     return segments.video * classes + segments.label if classes else segments.video
 
 
 def _arrange(segments: Segments, videos: tuple[str, ...], group: Mapping[str, str]) -> Segments:
-    """The rows whose label has a group, with ``video`` indexing the given names and ``label`` the groups."""
+    """Keep the rows whose label has a group, with ``video`` indexing the given names and ``label`` the groups."""
     classes = tuple(dict.fromkeys(group.values()))
     video_of = {name: i for i, name in enumerate(videos)}
     label_of = {name: classes.index(group[name]) for name in segments.labels if name in group}
@@ -482,7 +498,7 @@ def _take(segments: Segments, rows: np.ndarray) -> Segments:
 
 
 def _falling(found: Segments, protocol: str) -> np.ndarray:
-    """Order of the rows by falling score, ties as the protocol has them."""
+    """Order the rows by falling score, ties as the protocol has them."""
     if protocol == "activitynet":
         return np.argsort(found.score, kind="stable")[::-1]
     by_name = sorted(range(len(found.videos)), key=found.videos.__getitem__)
@@ -555,7 +571,7 @@ def _name(threshold: float) -> str:
 
 
 def _mean(values: np.ndarray) -> float:
-    """Mean of what is not NaN; NaN if nothing is."""
+    """Average what is not NaN; NaN if nothing is."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if known.size else float("nan")
 

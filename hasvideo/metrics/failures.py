@@ -1,7 +1,7 @@
-"""What went wrong with a box that missed: several instances in one, a part only, context too, or elsewhere.
+"""Kinds of misses: a box around several instances, around a part only, with context too, or elsewhere.
 
 Hide-and-Seek names two cases in which it fails: instances that are close to each other are merged, and a context that
-occurs together with the class is localized too. A part only is what hiding is meant against.
+occurs together with the class is localized too. Boxes around a part only are what hiding should make rarer.
 """
 
 from __future__ import annotations
@@ -43,19 +43,19 @@ class Failures:
 
     Attributes:
         outcomes: by image id.
-        ious: with the ground truth that the box overlaps most, 0 without a box, by image id.
+        ious: IoU of the box with the ground truth that it overlaps most, 0 without a box, by image id.
     """
 
     outcomes: dict[str, Outcome]
     ious: dict[str, float]
 
     def counts(self) -> dict[Outcome, int]:
-        """Images of every outcome."""
+        """Count the images of each outcome."""
         found = Counter(self.outcomes.values())
         return {outcome: found[outcome] for outcome in get_args(Outcome)}
 
     def shares(self) -> dict[Outcome, float | None]:
-        """Share of the misses that are of each kind, 0..1; None if nothing was missed."""
+        """Compute what share of the misses is of each kind, 0..1; None if nothing was missed."""
         counts = self.counts()
         total = len(self.outcomes) - counts["hit"]
         return {kind: counts[kind] / total if total else None for kind in MISSES}
@@ -67,11 +67,13 @@ def find_failures(
     rule: FailureRule | None = None,
     convention: Convention = "continuous",
 ) -> Failures:
-    """How the box of each image's own class came out.
+    """Judge the box that was predicted for each image's own class.
 
     Args:
-        predictions, truth, convention: as :func:`hasvideo.metrics.localization.score_images` takes them.
+        predictions: by image id; an image without one has the outcome ``no box``.
+        truth: boxes by image id, at least one each; those of other classes than the first one's do not count.
         rule: what counts as covered.
+        convention: what the corners mean, see :mod:`hasvideo.metrics.localization`.
 
     Raises:
         ValueError: an unknown convention.
@@ -87,7 +89,7 @@ def find_failures(
 def judge_box(
     box: np.ndarray | None, truth: np.ndarray, rule: FailureRule, convention: Convention = "continuous"
 ) -> tuple[Outcome, float]:
-    """The outcome of one image and its IoU; the first of these that applies.
+    """Judge the box of one image: the first of these outcomes that applies, and the IoU.
 
     - ``no box``: nothing was predicted for the class.
     - ``hit``: an IoU of at least ``rule.iou`` with a ground-truth box.
@@ -97,10 +99,10 @@ def judge_box(
     - ``elsewhere``: the rest: beside the object, or on its edge.
 
     Args:
-        box: corners ``(4,)``, None without one.
+        box: its corners ``(4,)``, None where there is no box.
         truth: corners of the image's ground truth ``(M, 4)``, at least one.
-        rule: the shares.
-        convention: of the corners.
+        rule: what counts as covered.
+        convention: what the corners mean, see :mod:`hasvideo.metrics.localization`.
     """
     if box is None:
         return "no box", 0.0
@@ -118,7 +120,11 @@ def judge_box(
 
 
 def transitions(before: Failures, after: Failures) -> dict[Outcome, dict[Outcome, int]]:
-    """Images by outcome before (outer key) and after (inner key).
+    """Count the images by outcome before (outer key) and after (inner key).
+
+    Args:
+        before: outcomes of one method.
+        after: outcomes of another one on the same images.
 
     Raises:
         ValueError: the images differ.
@@ -137,7 +143,12 @@ class Change(NamedTuple):
 
 
 def most_changed(before: Failures, after: Failures, count: int) -> tuple[list[Change], list[Change]]:
-    """The images whose IoU rose most, and those whose IoU fell most, at most ``count`` each, the greatest change first.
+    """Find the images whose IoU rose most, and those whose IoU fell most, each by falling size of the change.
+
+    Args:
+        before: outcomes of one method.
+        after: outcomes of another one on the same images.
+        count: how many images to return at most, of either kind.
 
     Raises:
         ValueError: the images differ.

@@ -49,13 +49,14 @@ CENTERED_SHARE = (0.75, 0.7)
 
 @dataclass(frozen=True)
 class LocalizationScores:
-    """How each of N images came out, in the order of the ground truth.
+    """Which of N images are right, in the order of the ground truth.
 
     Attributes:
         images: ids.
-        top1_class, top5_class: whether the class was predicted, bool ``(N,)``; all False if no classes were.
+        top1_class: whether the class is the first one predicted, bool ``(N,)``; all False if no classes were predicted.
+        top5_class: whether the class is among the first five predicted, bool ``(N,)``; likewise.
         gt_known: whether the box of the image's class is a hit, bool ``(N,)``.
-        iou: of that box with the ground truth that it overlaps most, 0 without a box, float64 ``(N,)``.
+        iou: IoU of that box with the ground truth that it overlaps most, 0 without a box, float64 ``(N,)``.
         classified: whether any classes were predicted.
     """
 
@@ -77,7 +78,7 @@ class LocalizationScores:
         return self.top5_class & self.gt_known
 
     def summary(self) -> dict[str, float | None]:
-        """Every :data:`Measure` as a share of the images; None for those that need classes where there are none."""
+        """Compute every :data:`Measure` as a share of the images; None for those that need classes where none are."""
         return {
             name: float(getattr(self, name).mean()) if self.classified or name == "gt_known" else None
             for name in get_args(Measure)
@@ -96,8 +97,8 @@ def score_images(
         predictions: by image id; an image without one is missed.
         truth: boxes by image id, at least one each; the class of an image is that of its first box, and boxes of other
             classes do not count.
-        iou: from which a box is a hit, above 0 and at most 1.
-        convention: of all boxes, see the module.
+        iou: IoU from which a box is a hit, above 0 and at most 1.
+        convention: what the corners of all boxes mean, see the module.
 
     Raises:
         ValueError: there is no ground truth, an image has no box, or an argument is out of its range.
@@ -114,7 +115,7 @@ def score_images(
 
 
 def _score_image(prediction: ImagePrediction, boxes: Sequence[Box], convention: Convention) -> tuple[float, float]:
-    """Place of the image's class among those predicted, from 0, and IoU of its box."""
+    """Find the place of the image's class among those predicted, from 0, and the IoU of its box."""
     label = boxes[0].label
     rank = prediction.classes.index(label) if label in prediction.classes else np.inf
     found = prediction.box_of(label)
@@ -124,19 +125,25 @@ def _score_image(prediction: ImagePrediction, boxes: Sequence[Box], convention: 
 
 
 def truth_corners(boxes: Sequence[Box]) -> np.ndarray:
-    """Corners of an image's ground truth that count, those of the first one's class, float64 ``(M, 4)``."""
+    """Take the corners of the ground truth that counts: boxes of the first one's class, float64 ``(M, 4)``."""
     return corners([box for box in boxes if box.label == boxes[0].label])
 
 
 def corners(boxes: Sequence[Box]) -> np.ndarray:
-    """Boxes as rows, float64 ``(N, 4)``."""
+    """Turn boxes into rows, float64 ``(N, 4)``."""
     return np.array([box.corners for box in boxes], np.float64).reshape(-1, 4)
 
 
 def box_iou(a: np.ndarray, b: np.ndarray, convention: Convention = "continuous") -> np.ndarray:
-    """Intersection over union of every box of ``a (N, 4)`` with every one of ``b (M, 4)``: float64 ``(N, M)``, 0..1.
+    """Compute the intersection over union of every box of one list with every box of another.
 
-    Boxes without an area have an IoU of 0 with any.
+    Args:
+        a: boxes ``(N, 4)``.
+        b: boxes ``(M, 4)``.
+        convention: what the corners mean, see the module.
+
+    Returns:
+        0..1, float64 ``(N, M)``; 0 where a box has no area.
 
     Raises:
         ValueError: an unknown convention.
@@ -148,7 +155,14 @@ def box_iou(a: np.ndarray, b: np.ndarray, convention: Convention = "continuous")
 
 
 def box_area(boxes: np.ndarray, convention: Convention = "continuous") -> np.ndarray:
-    """Areas of boxes ``(..., 4)`` in pixels, 0 of those that end before they begin.
+    """Compute the areas of boxes in pixels.
+
+    Args:
+        boxes: ``(..., 4)``.
+        convention: what the corners mean, see the module.
+
+    Returns:
+        float64 ``(...)``; 0 for boxes that end before they begin.
 
     Raises:
         ValueError: an unknown convention.
@@ -160,7 +174,16 @@ def box_area(boxes: np.ndarray, convention: Convention = "continuous") -> np.nda
 
 
 def intersection(a: np.ndarray, b: np.ndarray, convention: Convention = "continuous") -> np.ndarray:
-    """Areas in pixels that boxes ``(..., 4)`` share, with broadcasting; see :func:`box_area` for errors."""
+    """Compute the areas in pixels that pairs of boxes share.
+
+    Args:
+        a: boxes ``(..., 4)``.
+        b: boxes whose shape broadcasts with that of ``a``.
+        convention: what the corners mean, see the module.
+
+    Raises:
+        ValueError: an unknown convention.
+    """
     shared = np.concatenate([np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:])], axis=-1)
     return box_area(shared, convention)
 
@@ -204,12 +227,12 @@ def paired_difference(
 def whole_image(
     truth: Mapping[str, Sequence[Box]], sizes: Mapping[str, tuple[int, int]], convention: Convention = "continuous"
 ) -> dict[str, ImagePrediction]:
-    """The predictions of a method that looks at nothing: all of the image, for every image.
+    """Predict the whole image as the box of every image, which takes no look at any.
 
     Args:
-        truth: boxes by image id, for the images and their classes.
+        truth: boxes by image id, which say the images and their classes.
         sizes: width and height of every image, pixels.
-        convention: of the boxes to make.
+        convention: what the corners of the predicted boxes mean, see the module.
     """
     return centered_box(truth, sizes, (1.0, 1.0), convention)
 
@@ -220,7 +243,14 @@ def centered_box(
     share: tuple[float, float] = CENTERED_SHARE,
     convention: Convention = "continuous",
 ) -> dict[str, ImagePrediction]:
-    """Likewise a box in the middle of the image, of a share of its width and one of its height, 0..1."""
+    """Predict a box in the middle of every image, which takes no look at any.
+
+    Args:
+        truth: boxes by image id, which say the images and their classes.
+        sizes: width and height of every image, pixels.
+        share: share of the image's width, and of its height, that the box has, 0..1.
+        convention: what the corners of the predicted boxes mean, see the module.
+    """
     last = 1.0 if convention == "inclusive" else 0.0
     predictions = {}
     for image, boxes in truth.items():
@@ -237,7 +267,17 @@ def score_baselines(
     iou: float = IOU,
     convention: Convention = "continuous",
 ) -> dict[str, float]:
-    """GT-known Loc, 0..1, of the two methods that look at nothing; arguments as of :func:`score_images`."""
+    """Compute the GT-known Loc of the whole image and of the centred box.
+
+    Args:
+        truth: boxes by image id, at least one each.
+        sizes: width and height of every image, pixels.
+        iou: IoU from which a box is a hit, above 0 and at most 1.
+        convention: what the corners of all boxes mean, see the module.
+
+    Returns:
+        Shares, 0..1, by name of the baseline.
+    """
     blind = {
         "whole image": whole_image(truth, sizes, convention),
         "centred box": centered_box(truth, sizes, CENTERED_SHARE, convention),
@@ -261,12 +301,12 @@ class MaxBoxAcc:
 
     @property
     def best(self) -> dict[float, float]:
-        """By IoU: accuracy at the threshold that is best for it."""
+        """By IoU, the accuracy at the threshold that is best for it."""
         return dict(zip(self.ious, self.curve.max(axis=1).tolist(), strict=True))
 
     @property
     def best_threshold(self) -> dict[float, float]:
-        """By IoU: the (first) threshold that is best for it."""
+        """By IoU, the (first) threshold that is best for it."""
         return dict(zip(self.ious, self.thresholds[self.curve.argmax(axis=1)].tolist(), strict=True))
 
     @property
@@ -291,9 +331,9 @@ def max_box_acc(
     in the extended version, and as their code (clovaai/wsolevaluation) does it:
 
     - ``every=True``, mean over IoUs 0.3, 0.5 and 0.7: **MaxBoxAccV2**; ``every=False`` at IoU 0.5: **MaxBoxAcc**.
-    - A CAM becomes grey values from 0 (its minimum) to 255 (its maximum), rounded down; at threshold ``t`` what is above
-      ``int(255 t)`` counts. OpenCV finds the contours, those around holes too, and each has a box (``every=True``) or
-      only the one with the largest ``contourArea``.
+    - A CAM becomes grey values from 0 (its minimum) to 255 (its maximum), rounded down; at threshold ``t`` the pixels
+      above ``int(255 t)`` count. OpenCV finds the contours, those around holes too, and each has a box (``every=True``)
+      or only the one with the largest ``contourArea``.
     - A box reaches from its first pixel to the one behind its last, but not beyond the last pixel of the map; widths
       are ``xmax - xmin + 1``; ground truth is scaled to the map's size and rounded down to whole pixels.
     - A CAM that is the same everywhere has no contour; its box is pixel ``0, 0``.
@@ -305,7 +345,7 @@ def max_box_acc(
         truth: boxes by image id as in :func:`score_images`, in continuous corners or inclusive indices.
         sizes: width and height of every image, pixels.
         every: compare the boxes of all contours with the ground truth, else the largest contour's only.
-        ious: from which a box is a hit.
+        ious: IoUs from which a box is a hit.
         thresholds: shares of the CAM's range, from 0 to below 1; by default 0, 0.01 ... 0.99. (The code's default is
             steps of 0.001, but there are only 255 different cuts.)
         convention: ``inclusive`` is all of the above; ``continuous`` is what is meant: a box ends behind its last

@@ -106,7 +106,9 @@ def paired_bootstrap(
     def measure(confusion: np.ndarray, counts: np.ndarray) -> np.ndarray:
         return _metrics(np.tensordot(counts, confusion, 1))
 
-    found = compare_runs(list(ours), list(theirs), measure, ours.shape[1], draws=draws, seed=seed, over_seeds=over_seeds)
+    found = compare_runs(
+        list(ours), list(theirs), measure, ours.shape[1], draws=draws, seed=seed, over_seeds=over_seeds
+    )
     return dict(zip(METRICS, found, strict=True))
 
 

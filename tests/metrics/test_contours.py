@@ -1,6 +1,7 @@
 """Boxes around contours, against labelling what is above each threshold, and against boxes drawn by hand."""
 
 import sys
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -97,9 +98,10 @@ def test_values_that_are_not_finite(wrong):
         contour_boxes(np.array([[0.0, wrong], [1, 2]]), [0])
 
 
-def test_without_opencv(monkeypatch):
+@pytest.mark.parametrize("left", [None, ModuleType("cv2")])
+def test_without_opencv_or_with_an_empty_one(monkeypatch, left):
     assert has_opencv()
-    monkeypatch.setitem(sys.modules, "cv2", None)
+    monkeypatch.setitem(sys.modules, "cv2", left)
     assert not has_opencv()
     with pytest.raises(UsageError, match=r"needs OpenCV: pip install 'hasvideo\[maxboxacc\]'"):
         contour_boxes(np.eye(3), [0])
