@@ -1,4 +1,4 @@
-"""What is taken from the frames as they pass: the progress bar and a film strip."""
+"""Watch the frames of a video as they are worked on: show progress, keep a film strip."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
 
 class VideoProgress:
-    """A bar of seconds of video, with the time that is left, on standard error.
+    """A progress bar on standard error, in seconds of video, with the time that is left.
 
     Args:
-        name: what the bar is of.
-        start, end: part of the video that is worked on, seconds; None: its own start or end.
+        name: text before the bar, such as the video's name.
+        start: where in the video the work begins, seconds; None: at its start.
+        end: where in the video the work ends, seconds; None: at its end.
         quiet: show nothing.
     """
 
@@ -29,7 +30,7 @@ class VideoProgress:
         self._bar: tqdm | None = None
 
     def __call__(self, info: VideoInfo, time: float, frames: np.ndarray) -> None:
-        """Take note that the frames from ``time`` (seconds) on are being worked on."""
+        """Move the bar: the frames from ``time`` (seconds) on are being worked on."""
         if self._bar is None:
             self._bar = self._open(info)
         self._bar.update(max(0.0, time - self._start - self._bar.n))
@@ -58,19 +59,19 @@ class VideoProgress:
             disable=self._quiet,
             leave=False,
             bar_format=shape,
-            delay=1e-3,  # first drawn when it is whole: an interrupt meanwhile makes tqdm end with a traceback
+            delay=1e-3,  # an interrupt while tqdm is not yet built would end in its traceback: draw later
         )
 
 
 class FilmStrip:
-    """Keeps evenly spaced small frames of a video of unknown length, at most ``most`` of them.
+    """A few small frames, evenly spaced over a video whose length is not known in advance.
 
     Args:
-        most: frames; from half as many on they are spread over the whole video.
-        height: pixels that a frame is thinned to, about.
+        most: most frames to keep; when there are more, every second one goes.
+        height: pixels, about, that a frame is thinned to.
 
     Attributes:
-        frames: (seconds, uint8 ``(h, w, 3)``), in order.
+        frames: the frames in order, each ``(seconds, uint8 (h, w, 3))``.
     """
 
     def __init__(self, most: int = 24, height: int = 120) -> None:
@@ -78,7 +79,7 @@ class FilmStrip:
         self._most, self._height, self._spacing = most, height, 0.0
 
     def __call__(self, info: VideoInfo, time: float, frames: np.ndarray) -> None:
-        """Look at a chunk's first frame."""
+        """Keep the first of these frames, unless the last one that was kept is too near in time."""
         if self.frames and time < self.frames[-1][0] + self._spacing:
             return
         if len(self.frames) == self._most:

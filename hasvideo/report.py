@@ -1,10 +1,11 @@
-"""What the commands that reproduce the paper's tables share: numbers over seeds, and how they are printed."""
+"""What the training commands share: their options, curves of a training, and numbers over seeds as text."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -40,14 +41,42 @@ def add_run_options(parser: CommandParser, written: str) -> Callable[..., Any]:
     return add
 
 
+def plot_history(history: Sequence[Mapping[str, float]], folder: Path) -> None:
+    """Draw how a training went, as ``curves.png`` in its folder; of several processes the main one does.
+
+    Args:
+        history: the metrics of each epoch, as :func:`hasvideo.training.train` returns them.
+        folder: where the records of the training are.
+
+    Raises:
+        HasvideoError: the file cannot be written.
+    """
+    from hasvideo.output.evaluation_plots import plot_curves
+
+    if is_main_process():
+        plot_curves(history, folder / "curves.png")
+
+
 def each_seed(recipe: AnyRecipe, seeds: int) -> Iterator[tuple[int, AnyRecipe]]:
-    """The recipe's seed and the following ones, so many, each with the recipe that has it."""
+    """Yield the recipe's seed and the following ones, each with the recipe that has it.
+
+    Args:
+        recipe: what to train.
+        seeds: how many seeds.
+    """
     for seed in range(recipe.training.seed, recipe.training.seed + seeds):
         yield seed, replace(recipe, training=replace(recipe.training, seed=seed))
 
 
 def over_seeds(shares: Sequence[float | None]) -> dict[str, Any] | None:
-    """``mean``, ``std`` (None for one seed) and ``seeds`` of shares 0..1, in percent; None if there are none."""
+    """Summarise one share over the seeds, in percent.
+
+    Args:
+        shares: the share of each seed, 0..1; None where it is not defined.
+
+    Returns:
+        ``mean``, ``std`` (None for one seed) and ``seeds``, the single values; None if there are none.
+    """
     values = [100 * share for share in shares if share is not None]
     if not values:
         return None
@@ -56,15 +85,16 @@ def over_seeds(shares: Sequence[float | None]) -> dict[str, Any] | None:
 
 
 def cell(value: Mapping[str, Any] | None) -> str:
-    """What :func:`over_seeds` gave as text: ``58.68 ± 0.41``."""
+    """Format what :func:`over_seeds` returned: ``58.68 ± 0.41``."""
     if value is None:
         return "-"
     return f"{value['mean']:.2f}" + ("" if value["std"] is None else f" ± {value['std']:.2f}")
 
 
 def is_main_process() -> bool:
-    """Whether this is the one of several training processes that writes files: ``torchrun`` and ``accelerate`` say so.
+    """Say whether this process writes the files: of several that train together, one does.
 
-    Asking accelerate itself before training would settle its state, and the processes would then not find each other.
+    ``torchrun`` and ``accelerate launch`` set ``RANK``. Asking accelerate itself before training would fix its state,
+    and the processes would then not find each other.
     """
     return os.environ.get("RANK", "0") == "0"

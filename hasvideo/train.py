@@ -22,6 +22,7 @@ from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.features.fill import fill
 from hasvideo.features.make import Extraction, split_engine
 from hasvideo.features.store import is_outdated
+from hasvideo.report import plot_history
 from hasvideo.video.recipe import OWN_VIDEOS, WHY_OWN_VIDEOS, Recipe, add_options, from_options
 
 if TYPE_CHECKING:
@@ -253,6 +254,7 @@ class _Trainer:
         classes = list(_counts(self.videos))
         validation = load_features(self.store, tested, self.mmap)
         held_out = FeatureVideos(validation, labels(tested), classes) if tested else None
+        folder = self.output.with_suffix(".training") / ("held-out" if tested else "all")
         model, history = fit(
             load_features(self.store, chosen, self.mmap),
             labels(chosen),
@@ -262,12 +264,13 @@ class _Trainer:
             background=self.background,
             init=self.head,
             name=str(self.output),
-            folder=self.output.with_suffix(".training") / ("held-out" if tested else "all"),
+            folder=folder,
             validation=held_out,
             resume=self.resume,
             device=self.device,
             progress=self.progress,
         )
+        plot_history(history, folder)
         return model, history[-1].get("val_accuracy")
 
 

@@ -20,7 +20,7 @@ from hasvideo.files import write_text
 from hasvideo.image.recipe import ImageRecipe, add_options, from_options
 from hasvideo.metrics.contours import NEEDS_OPENCV, has_opencv
 from hasvideo.metrics.localization import TITLES, Measure
-from hasvideo.report import RUN_OPTIONS, add_run_options, cell, each_seed, is_main_process, over_seeds
+from hasvideo.report import RUN_OPTIONS, add_run_options, cell, each_seed, is_main_process, over_seeds, plot_history
 
 if TYPE_CHECKING:
     from hasvideo.datasets.imagenet import Ilsvrc, LabelledImages
@@ -84,7 +84,8 @@ def train_imagenet(
     for seed, seeded in each_seed(recipe, seeds):
         folder = output / f"seed-{seed}"
         name, prepare = str(folder / "model.ckpt"), load_pretrained if pretrained else None
-        model, _ = fit(train, list(found.classes), seeded, prepare=prepare, name=name, folder=folder, **options)
+        model, history = fit(train, list(found.classes), seeded, prepare=prepare, name=name, folder=folder, **options)
+        plot_history(history, folder)
         model.network.to(device)
         tests.append(run_test(model, val, found.truth))
         if is_main_process():

@@ -19,7 +19,7 @@ from hasvideo.commands import CallableModule, CommandParser, run
 from hasvideo.device import resolve_device
 from hasvideo.errors import UsageError
 from hasvideo.files import write_text
-from hasvideo.report import RUN_OPTIONS, add_run_options, cell, each_seed, is_main_process, over_seeds
+from hasvideo.report import RUN_OPTIONS, add_run_options, cell, each_seed, is_main_process, over_seeds, plot_history
 from hasvideo.segmentation.recipe import SegmentationRecipe, add_options, from_options
 
 if TYPE_CHECKING:
@@ -97,7 +97,8 @@ def train_segmentation(
     scores = []
     for seed, seeded in each_seed(recipe, seeds):
         folder = output / f"seed-{seed}"
-        model, _ = fit(train, classes, seeded, name=str(folder / "model.ckpt"), folder=folder, **options)
+        model, history = fit(train, classes, seeded, name=str(folder / "model.ckpt"), folder=folder, **options)
+        plot_history(history, folder)
         model.network.to(device)
         if is_main_process():
             save_segmentation_model(model, folder / "model.ckpt")

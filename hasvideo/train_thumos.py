@@ -20,7 +20,7 @@ from hasvideo.commands import CallableModule, CommandParser, run
 from hasvideo.device import resolve_device
 from hasvideo.errors import UsageError
 from hasvideo.files import write_text
-from hasvideo.report import RUN_OPTIONS, add_run_options, cell, each_seed, is_main_process, over_seeds
+from hasvideo.report import RUN_OPTIONS, add_run_options, cell, each_seed, is_main_process, over_seeds, plot_history
 from hasvideo.video.recipe import Recipe, add_options, from_options
 
 if TYPE_CHECKING:
@@ -224,7 +224,9 @@ def _run(data: _Data, recipe: Recipe, folder: Path, options: Mapping[str, Any]) 
     from hasvideo.video.model import save_model
 
     path = folder / "model.ckpt"
-    model, _ = fit(data.train_features, data.train_labels, data.meta, recipe, name=str(path), folder=folder, **options)
+    labelled = data.train_features, data.train_labels
+    model, history = fit(*labelled, data.meta, recipe, name=str(path), folder=folder, **options)
+    plot_history(history, folder)
     durations = {name: video.duration for name, video in data.test.videos.items()}
     tested = zip(data.test_videos, data.test_features, strict=True)
     detections = [found for video, array in tested for found in detect(model, {video: array}, durations)]

@@ -1,7 +1,7 @@
-"""One training loop for every task: on one processor or several, with exact resume, records and curves.
+"""The training loop of every task: on one processor or several, with records, and resumed exactly.
 
-Everything random is drawn from the seed, the epoch and the sample's number alone, never from what ran before. So a run
-that was cut off and resumed, or was spread over several processes, ends like one that went through in one process.
+All that is random depends on the seed, the epoch and the sample's number alone, never on what ran before. So a run that
+was cut off and resumed, or that several processes share, ends like one that went through in one process.
 """
 
 from __future__ import annotations
@@ -33,23 +33,22 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 Criterion = Callable[[nn.Module, Any], dict[str, Tensor]]
-"""``criterion(network, batch)`` gives values per sample ``(b,)``: ``loss`` is minimised, all are recorded."""
+"""``criterion(network, batch)`` returns values of each sample ``(b,)``: ``loss`` is minimised, all are recorded."""
 
 Metrics = dict[str, float]
 
 STATE = "state.pt"
 METRICS = "metrics.jsonl"
-CURVES = "curves.png"
-_SECONDS_BETWEEN_STATES = 10.0  # what a run that is cut off loses, or an epoch where that takes longer
+_SECONDS_BETWEEN_STATES = 10.0  # a run that is cut off loses as much, or one epoch if that takes longer
 
 
 class Augmented(Dataset[Any]):
-    """A data set whose samples are changed at random, anew in every epoch, and the same in any process.
+    """A data set whose samples are changed at random: anew in every epoch, alike in every process.
 
     Args:
         samples: the data set.
-        augment: ``augment(sample, generator)`` gives the changed sample.
-        seed: with the epoch and the sample's number it decides the generator's state.
+        augment: ``augment(sample, generator)`` returns the changed sample.
+        seed: decides the generator's state, together with the epoch and the sample's number.
     """
 
     def __init__(self, samples: Dataset[Any], augment: Callable[[Any, torch.Generator], Any], seed: int) -> None:
@@ -69,14 +68,15 @@ class Augmented(Dataset[Any]):
 class EpochBatches(Sampler[list[int]]):
     """The share that one process has in each batch of an epoch.
 
-    A batch that is too small for all processes gives the rest its first sample, for them to keep step; :attr:`sizes`
-    says that it does not count.
+    Where a batch has fewer samples than there are processes, those left over get its first sample, to keep step;
+    :attr:`sizes` says that it does not count.
 
     Args:
         samples: number of samples.
         batch_size: samples of a batch, over all processes.
-        seed: numbers that decide the order; None keeps the samples' own.
-        rank, world: this process's number, and how many there are.
+        seed: numbers that decide the order; None keeps the samples' own order.
+        rank: number of this process, from 0.
+        world: number of processes.
     """
 
     def __init__(
@@ -97,21 +97,21 @@ class EpochBatches(Sampler[list[int]]):
 
     @property
     def sizes(self) -> list[tuple[int, int]]:
-        """Samples of each batch: of all processes, and of this one."""
+        """How many samples each batch has: over all processes, and in this one."""
         totals = [min(self.batch_size, self.samples - first) for first in range(0, self.samples, self.batch_size)]
         return [(total, len(range(self.rank, total, self.world))) for total in totals]
 
 
 class Engine:
-    """A network with all it takes to train it: ``train_one_epoch``, ``evaluate``, and its state as a file.
+    """A network with its optimizer: trains for an epoch, evaluates, and gives and takes the state to resume from.
 
-    Run by ``torchrun`` or ``accelerate launch``, the processes share every batch.
+    Processes that ``torchrun`` or ``accelerate launch`` starts share every batch.
 
     Args:
         network: trained in place.
-        criterion: see :data:`Criterion`.
-        config: optimizer, batches, seed.
-        collate: makes a batch of samples; torch's own where None.
+        criterion: loss and metrics of a batch, see :data:`Criterion`.
+        config: settings of the optimizer, batches and seed.
+        collate: makes a batch of a list of samples; None: torch's own.
         device: see :func:`hasvideo.device.resolve_device`.
     """
 
@@ -135,12 +135,12 @@ class Engine:
         """Go through all samples once, in a new order.
 
         Args:
-            samples: where it has an ``epoch``, as :class:`Augmented` has, it is told the epoch.
+            samples: the data set; its ``epoch`` is set if it has one, as :class:`Augmented` has.
             epoch: counted from 0.
-            bar: moved on by one for each step.
+            bar: progress bar, moved on by one for each step.
 
         Returns:
-            Means of what the criterion gave.
+            Mean over the samples of each value that the criterion returned.
 
         Raises:
             HasvideoError: the loss is no longer finite.
@@ -154,7 +154,7 @@ class Engine:
         means = _Means(self.accelerator)
         for step, (batch, total, mine) in enumerate(self._batches(samples, epoch)):
             values = self.criterion(self.network, batch)
-            # Processes average their gradients, so each one's sum is scaled to make that the mean over the whole batch.
+            # Processes average their gradients: scale each one's sum so that this is the mean over the whole batch.
             loss = values["loss"].sum() * (self.accelerator.num_processes / total if mine else 0.0)
             if not math.isfinite(loss.item()):
                 raise HasvideoError(_not_finite(loss.item(), epoch, step, self.config.rate(epoch)))
@@ -170,7 +170,7 @@ class Engine:
 
     @torch.no_grad()
     def evaluate(self, samples: Dataset[Any]) -> Metrics:
-        """Means of what the criterion gives over all samples, in ``eval()``."""
+        """Return the mean over all samples of each value that the criterion returns, with the network in ``eval()``."""
         self.network.eval()
         means = _Means(self.accelerator)
         for batch, _, mine in self._batches(samples, None):
@@ -178,7 +178,7 @@ class Engine:
         return means.result()
 
     def state(self) -> dict[str, Any]:
-        """What it takes to go on: weights and the optimizer's memory."""
+        """Return what it takes to go on: weights, and the state of the optimizer and of the gradient scaler."""
         return {
             "network": self.accelerator.unwrap_model(self.network).state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -186,14 +186,14 @@ class Engine:
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from what :meth:`state` gave."""
+        """Take over what :meth:`state` returned."""
         self.accelerator.unwrap_model(self.network).load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.accelerator.scaler:
             self.accelerator.scaler.load_state_dict(state["scaler"])
 
     def _batches(self, samples: Dataset[Any], epoch: int | None) -> Iterator[tuple[Any, int, int]]:
-        """This process's batches, and how many samples of each count: over all processes, and here."""
+        """Yield this process's batches, each with how many samples count: over all processes, and here."""
         config, accelerator = self.config, self.accelerator
         order = None if epoch is None else (config.seed, epoch)
         batches = EpochBatches(
@@ -230,19 +230,24 @@ def train(
     device: str = "auto",
     progress: bool = True,
 ) -> list[Metrics]:
-    """Train a network in place, keeping records.
+    """Train a network in place and record how it goes.
 
     Args:
-        network, criterion, config, collate, device: see :class:`Engine`.
-        samples: see :meth:`Engine.train_one_epoch`.
-        validation: samples on which the criterion is recorded after every epoch, as ``val_loss`` and so on.
-        folder: gets ``state.pt`` to resume from, ``metrics.jsonl`` and ``curves.png``; None writes nothing.
+        network: trained in place.
+        criterion: loss and metrics of a batch, see :data:`Criterion`.
+        samples: the data set; its ``epoch`` is set if it has one, as :class:`Augmented` has.
+        config: settings of the optimizer, batches and seed.
+        collate: makes a batch of a list of samples; None: torch's own.
+        validation: samples to evaluate after every epoch, recorded as ``val_loss`` and so on.
+        folder: gets ``state.pt`` to resume from and ``metrics.jsonl``; None writes nothing.
         resume: go on from the folder's ``state.pt`` if there is one.
         tensorboard: also write TensorBoard event files to the folder.
+        device: ``auto`` (a GPU where there is one) or ``cpu``.
         progress: show a bar on standard error.
 
     Returns:
-        The metrics of each epoch: ``epoch`` (from 1), means of what the criterion gave, ``learning_rate``, ``seconds``.
+        The metrics of each epoch: ``epoch`` (from 1), the mean of each value that the criterion returned,
+        ``learning_rate`` and ``seconds``.
 
     Raises:
         HasvideoError: the loss is no longer finite, the state to resume from is damaged or was made with other
@@ -270,11 +275,11 @@ def train(
 
 
 class _Records:
-    """The files of a run."""
+    """The files of a training: its metrics, and the state to resume from."""
 
     def __init__(self, folder: Path, config: TrainingConfig, samples: int, tensorboard: bool) -> None:
         self.folder = Path(folder)
-        # Neither the number of loading processes nor of epochs changes what an epoch does, but for a cosine's length.
+        # These may differ in a resumed run: what an epoch does depends on neither, but for a cosine's length.
         free = {"workers"} if config.schedule == "cosine" else {"workers", "epochs"}
         self.settings = {name: value for name, value in asdict(config).items() if name not in free}
         self.settings["samples"] = samples
@@ -283,26 +288,23 @@ class _Records:
         self.saved = time.monotonic()
 
     def start(self, engine: Engine, resume: bool) -> list[Metrics]:
-        """Begin the files, or load the state where there is one and it is wanted; returns what was recorded."""
+        """Begin the files anew, or resume from the saved state; return the metrics that were recorded so far."""
         history = self._load(engine) if resume and (self.folder / STATE).exists() else []
         if engine.accelerator.is_main_process:
             write_text(self.folder / METRICS, "".join(json.dumps(metrics) + "\n" for metrics in history))
         return history
 
     def add(self, engine: Engine, history: list[Metrics]) -> None:
-        """Record the last epoch; now and then, and at the end, save the state."""
+        """Record the last epoch; at the end, and before that every ten seconds or so, save the state."""
         with (self.folder / METRICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(history[-1]) + "\n")
         if self.tensorboard is not None:
             for name, value in history[-1].items():
                 self.tensorboard.add_scalar(name, value, len(history))
-        last = len(history) == self.epochs
-        if last or time.monotonic() - self.saved >= _SECONDS_BETWEEN_STATES:
+        if len(history) == self.epochs or time.monotonic() - self.saved >= _SECONDS_BETWEEN_STATES:
             with atomic_path(self.folder / STATE) as path:
                 torch.save({"settings": self.settings, "history": history, **engine.state()}, path)
             self.saved = time.monotonic()
-        if last:
-            plot_curves(history, self.folder / CURVES)
 
     def _load(self, engine: Engine) -> list[Metrics]:
         path = self.folder / STATE
@@ -320,7 +322,7 @@ class _Records:
 
 
 class _Means:
-    """Means over samples, and over the processes."""
+    """Means over the samples of all processes."""
 
     def __init__(self, accelerator: Accelerator) -> None:
         self.accelerator = accelerator
@@ -328,7 +330,7 @@ class _Means:
         self.count = 0
 
     def add(self, values: dict[str, Tensor], samples: int) -> None:
-        """Add the values of a batch, of which ``samples`` count: all or none."""
+        """Add the values of a batch; ``samples`` of them count: all or none."""
         self.count += samples
         for name, value in values.items():
             precise = torch.float32 if value.device.type == "mps" else torch.float64  # mps has no float64
@@ -336,18 +338,10 @@ class _Means:
             self.sums[name] = self.sums.get(name, 0) + total
 
     def result(self) -> Metrics:
-        """The means."""
+        """Return the means."""
         sums = torch.stack([*self.sums.values(), torch.tensor(self.count, device=self.accelerator.device)])
         *totals, count = self.accelerator.reduce(sums).tolist()
         return {name: total / count for name, total in zip(self.sums, totals, strict=True)}
-
-
-def plot_curves(history: list[Metrics], path: Path) -> None:
-    """Draw losses, and in a second panel all else that was recorded, against the epoch."""
-    from hasvideo.output.evaluation_plots import draw_curves
-    from hasvideo.output.plots import save_figure
-
-    save_figure(path, lambda: draw_curves(history))
 
 
 def _optimizer(network: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:

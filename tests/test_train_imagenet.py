@@ -63,6 +63,7 @@ def test_the_command_trains_tests_and_writes(tmp_path):
         boxes = json.loads((out / f"seed-{seed}" / "boxes.json").read_text())["results"]
         assert set(boxes) == {"val_00", "val_01", "val_10", "val_11"}
         assert boxes["val_00"]["width"] == 40
+        assert (out / f"seed-{seed}" / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_what_localize_finds_can_be_scored(tmp_path):

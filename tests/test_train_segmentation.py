@@ -48,6 +48,7 @@ def test_everything_is_written_and_agrees(data, tmp_path):
     for seed in range(2):
         folder = tmp_path / "out" / f"seed-{seed}"
         assert load_segmentation_model(folder / "model.ckpt").classes == CLASSES
+        assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")
         assert {p.stem for p in (folder / "predictions").iterdir()} == {f"val_{k}" for k in range(4)}
         assert {p.stem for p in (folder / "pictures").iterdir()} == {"val_0", "val_3"}
         found = [read_mask(path) for path in sorted((folder / "predictions").iterdir())]

@@ -13,7 +13,7 @@ from torch.utils.data import TensorDataset
 import hasvideo.training
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.settings import TrainingConfig
-from hasvideo.training import Augmented, Engine, EpochBatches, plot_curves, train
+from hasvideo.training import Augmented, Engine, EpochBatches, train
 
 CONFIG = TrainingConfig(epochs=4, batch_size=4, learning_rate=0.01)
 
@@ -56,7 +56,6 @@ def test_the_loss_falls_and_all_is_recorded(tmp_path):
     assert 0 <= history[-1]["close"] <= 1
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert lines == history
-    assert (tmp_path / "curves.png").stat().st_size > 1000
 
 
 def test_metrics_are_means_over_samples_not_batches():
@@ -235,11 +234,6 @@ def test_augmentation_changes_with_epoch_and_sample_alone():
     assert [data[i] for i in (2, 1, 0)] == first[::-1]
     data.epoch = 1
     assert not set(first) & {data[i] for i in range(3)}
-
-
-def test_curves_need_no_display(tmp_path):
-    plot_curves([{"epoch": 1.0, "loss": 1.0, "val_loss": 2.0, "accuracy": 0.5, "seconds": 1.0}], tmp_path / "c.png")
-    assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
 
 
 PROCESSES = """

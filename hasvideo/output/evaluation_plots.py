@@ -1,7 +1,7 @@
-"""Pictures of an evaluation: mAP against tIoU, precision and recall, kinds of error, and videos as aligned bars.
+"""Pictures of an evaluation (mAP, precision and recall, kinds of error, videos as aligned bars) and of a training.
 
-Every ``draw_*`` function draws into axes of the caller's, so that papers and notebooks can arrange them anew;
-:func:`plot_evaluation` puts all of them into one picture.
+Every ``draw_*`` function with ``axes`` draws into axes of the caller's, so that papers and notebooks can arrange them
+anew; :func:`plot_evaluation` puts all of them into one picture.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def plot_evaluation(matches: Matches, path: Path, videos: Sequence[str] = (), th
     Args:
         matches: what :func:`hasvideo.metrics.detection.match` returns.
         path: where the picture goes.
-        videos: which to show as bars; by default three of them, see :func:`typical_videos`.
+        videos: those to show as bars; by default those of :func:`typical_videos`.
         theme: ``light`` or ``dark``.
 
     Raises:
@@ -50,7 +50,12 @@ def plot_evaluation(matches: Matches, path: Path, videos: Sequence[str] = (), th
 
 
 def draw_evaluation(matches: Matches, videos: Sequence[str], theme: ThemeName = "light") -> Figure:
-    """The picture of :func:`plot_evaluation` as a matplotlib figure.
+    """Draw the picture of :func:`plot_evaluation` as a matplotlib figure.
+
+    Args:
+        matches: what :func:`hasvideo.metrics.detection.match` returns.
+        videos: those to show as bars.
+        theme: ``light`` or ``dark``.
 
     Raises:
         UsageError: a video is in neither the ground truth nor the detections, or there is no such theme.
@@ -71,12 +76,12 @@ def draw_evaluation(matches: Matches, videos: Sequence[str], theme: ThemeName = 
 
 
 def reference_tiou(matches: Matches) -> float:
-    """The evaluated threshold nearest to 0.5, at which the pictures judge single detections."""
+    """Return the evaluated threshold nearest to 0.5, at which the pictures judge single detections."""
     return float(matches.tiou[np.abs(matches.tiou - 0.5).argmin()])
 
 
 def typical_videos(matches: Matches) -> list[str]:
-    """The videos with the best, the median and the worst mAP (mean over the thresholds), among those with instances."""
+    """Choose the videos with the best, the median and the worst mAP (mean over thresholds), if they have instances."""
     means = {
         name: np.mean(list(video["mAP"].values())) for name, video in matches.by_video().items() if video["instances"]
     }
@@ -85,11 +90,11 @@ def typical_videos(matches: Matches) -> list[str]:
 
 
 def draw_map(axes: Axes, summaries: Mapping[str, Mapping[str, Any]]) -> None:
-    """MAP in % against tIoU, a line a method.
+    """Draw mAP in % against tIoU, a line a method.
 
     Args:
         axes: where to draw.
-        summaries: what ``mean_average_precision`` returns, by name of the method; a single one may have the name "".
+        summaries: name of each method and what ``mean_average_precision`` returns for it; the name "" has no legend.
     """
     for i, (name, summary) in enumerate(summaries.items()):
         values = [100 * value for value in summary["mAP"].values()]
@@ -106,15 +111,15 @@ def draw_map(axes: Axes, summaries: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def draw_precision_recall(axes: Axes, matches: Matches, tiou: float) -> None:
-    """Precision against recall: a thin line a class, the best, median and worst class named.
+    """Draw precision against recall: a thin line a class; the best, median and worst class are named.
 
     Args:
         axes: where to draw.
         matches: what was evaluated.
-        tiou: one of its thresholds.
+        tiou: one of the evaluated thresholds.
 
     Raises:
-        UsageError: it is none of them.
+        UsageError: the threshold was not evaluated.
     """
     curves = matches.precision_recall(tiou)
     ap_by_class = matches.summary()["AP"]
@@ -132,7 +137,7 @@ def draw_precision_recall(axes: Axes, matches: Matches, tiou: float) -> None:
 
 
 def draw_errors(axes: Axes, matches: Matches) -> None:
-    """What the detections are, in % of them, a bar a threshold; and the missed instances in % as a line."""
+    """Draw the kinds of detections, right and wrong, in % of them, a bar a threshold; missed instances as a line."""
     errors, theme = matches.errors(), theme_of(axes)
     names = list(errors)
     bottom = np.zeros(len(names))
@@ -150,15 +155,15 @@ def draw_errors(axes: Axes, matches: Matches) -> None:
 
 
 def draw_video(axes: Axes, matches: Matches, video: str, tiou: float) -> None:
-    """Ground truth, right and wrong detections of one video as aligned bars: three lanes a class, one if it is absent.
+    """Draw ground truth, right and wrong detections of one video as aligned bars, in three lanes a class.
 
-    Of many classes the eight with most instances, then with the highest scores are shown. ``Ambiguous`` intervals are
-    shaded.
+    A class without instances has one lane, of wrong detections. At most eight classes are shown: those with most
+    instances, then those with the highest scores. ``Ambiguous`` intervals are shaded.
 
     Args:
         axes: where to draw.
         matches: what was evaluated.
-        video: its name.
+        video: name of the video.
         tiou: the threshold that tells right from wrong.
 
     Raises:
@@ -186,11 +191,25 @@ def draw_video(axes: Axes, matches: Matches, video: str, tiou: float) -> None:
     _frame(axes, f"{video} at tIoU {tiou:g}{quality}", f"seconds   ({legend})", "")
 
 
-def draw_curves(history: Sequence[Mapping[str, Any]]) -> Figure:
-    """How a training went: losses, and in a second panel all else that was recorded, against the epoch.
+def plot_curves(history: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Draw how a training went into a file; its suffix says the format (png, svg, pdf).
 
     Args:
-        history: a dict an epoch, as :func:`hasvideo.training.train` returns them.
+        history: the metrics of each epoch, as :func:`hasvideo.training.train` returns them.
+        path: where the picture goes.
+
+    Raises:
+        UsageError: the suffix is none of the above.
+        HasvideoError: the file cannot be written.
+    """
+    save_figure(path, lambda: draw_curves(history))
+
+
+def draw_curves(history: Sequence[Mapping[str, Any]]) -> Figure:
+    """Draw how a training went: losses against the epoch, and in a second panel all else that was recorded.
+
+    Args:
+        history: the metrics of each epoch, as :func:`hasvideo.training.train` returns them.
     """
     from matplotlib.figure import Figure
 
@@ -201,7 +220,8 @@ def draw_curves(history: Sequence[Mapping[str, Any]]) -> Figure:
     figure = Figure(figsize=(5 * len(panels), 3.5), facecolor="white", layout="constrained")
     for axes, (title, panel) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         for index, name in enumerate(panel):
-            epochs = [metrics for metrics in history if name in metrics]  # without all, if recorded from a resume on
+            # Some begin later than others: validation may have been asked for only when a run was resumed.
+            epochs = [metrics for metrics in history if name in metrics]
             values = [metrics[name] for metrics in epochs]
             axes.plot([metrics["epoch"] for metrics in epochs], values, color=color(index), linewidth=2, label=name)
         axes.set_ylim(bottom=0)
@@ -237,7 +257,7 @@ def _bar(axes: Axes, row: int, start: float, end: float, **style: Any) -> None:
 
 
 def _lanes(matches: Matches, video: str) -> list[tuple[str, str]]:
-    """The rows of a video's picture, from the top: (class, ``truth`` or ``right`` or ``wrong``)."""
+    """List the rows of a video's picture from the top: (class, ``truth`` or ``right`` or ``wrong``)."""
     v = matches.videos.index(video) if video in matches.videos else -1
     instances = np.bincount(matches.ground_truth.label[matches.ground_truth.video == v], minlength=len(matches.classes))
     best = np.full(len(matches.classes), -np.inf)

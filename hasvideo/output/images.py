@@ -1,4 +1,4 @@
-"""Boxes in images as text: the table on standard output, CSV, JSON of our own, and COCO's results."""
+"""Boxes in images as text: the table on standard output, CSV, our own JSON, and COCO's results format."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COLUMNS = ("image", "label", "xmin", "ymin", "xmax", "ymax", "score")
 
 
 class ImageJsonWriter(Writer[ImageDetections]):
-    """One image's size, classes and boxes, see docs/formats.md."""
+    """Our own JSON (docs/formats.md): the image's size, classes and boxes."""
 
     suffixes = (".json",)
 
@@ -27,7 +27,7 @@ class ImageJsonWriter(Writer[ImageDetections]):
 
 
 class ImageCsvWriter(Writer[ImageDetections]):
-    """``image,label,xmin,ymin,xmax,ymax,score``: corners in pixels, boxes by falling score."""
+    """CSV ``image,label,xmin,ymin,xmax,ymax,score``: corners in pixels, boxes by falling score."""
 
     suffixes = (".csv",)
 
@@ -37,7 +37,7 @@ class ImageCsvWriter(Writer[ImageDetections]):
 
 
 class CocoWriter(Writer[ImageDetections]):
-    """COCO's results format; the number of a category is the place of the class in the model, from 1."""
+    """COCO's results format; a category's number is the place of the class in the model, counted from 1."""
 
     suffixes = (COCO_SUFFIX,)
 
@@ -47,15 +47,15 @@ class CocoWriter(Writer[ImageDetections]):
 
 
 def write_image_results(detections: Sequence[ImageDetections], path: Path, classes: Sequence[str] = ()) -> None:
-    """Write any number of images' boxes as one JSON file: COCO's results if its name ends so, else our own format.
+    """Write the boxes of any number of images as one JSON file, in our own format or as COCO's results.
 
     Args:
-        detections: what was found.
-        path: the file; ``.coco.json`` at its end asks for COCO's results.
-        classes: the model's classes in their order; COCO's numbers follow it.
+        detections: what was found, an entry an image.
+        path: the file; a name that ends in ``.coco.json`` asks for COCO's results.
+        classes: the model's classes in order; COCO's category numbers follow it.
 
     Raises:
-        HasvideoError: the file cannot be written, or a label is none of the classes.
+        HasvideoError: the file cannot be written, or (COCO) a box's label is not among the classes.
     """
     if path.name.lower().endswith(COCO_SUFFIX):
         numbers = {label: number for number, label in enumerate(classes, start=1)}
@@ -70,7 +70,7 @@ def image_rows(detections: Iterable[ImageDetections]) -> Iterator[Row]:
 
 
 def image_table(detections: ImageDetections) -> str:
-    """The boxes by falling score as aligned plain text: label, score, corners in pixels."""
+    """Format the boxes by falling score as aligned plain text: label, score, corners in pixels."""
     if not detections.boxes:
         return nothing_found(detections.activations, "object")
     rows = [["label", "score", "xmin", "ymin", "xmax", "ymax"]]

@@ -1,9 +1,9 @@
-"""Label Studio: a task with the found intervals as predictions on a video timeline, ready to be corrected.
+"""Label Studio: a task with the found intervals as predictions on the video's timeline, to be corrected there.
 
 How to import (the files of a video called ``clip``):
 
-1. Let Label Studio serve the folder of your videos, say ``/data/videos``. It insists on serving the folder above and
-   being told of this one: start it with ``LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true`` and
+1. Let Label Studio serve the folder of your videos, say ``/data/videos``. It wants to know the folder above it and
+   the folder itself: start it with ``LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true`` and
    ``LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT=/data``, and add ``/data/videos`` as local storage of the project (Settings
    > Cloud Storage). Videos on a web server work too: give their address as ``labelstudio_prefix``
    (``--labelstudio-prefix``), for example ``https://example.org/videos/``.
@@ -13,10 +13,9 @@ How to import (the files of a video called ``clip``):
 
 Tried with Label Studio 1.23.
 
-Label Studio counts frames from 1, both ends of a range belong to it, and it turns frames to seconds with the
-``frameRate`` of its Video tag, which would be 24 if nothing else were said: so each task carries the video's own
-average frame rate, which the tag refers to as ``$fps``. On files of variable frame rate the browser's frames drift
-from any constant rate; re-encode those to a constant one first.
+Label Studio counts frames from 1, and both ends of a range belong to it. It turns frames to seconds with the
+``frameRate`` of its Video tag, by default 24. So each task carries the video's own average frame rate, which the tag
+reads as ``$fps``. A video of variable frame rate drifts from any constant rate: re-encode it to a constant one first.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ _CONFIG = """\
 
 
 class LabelStudioWriter(Writer[Detections]):
-    """A task JSON with predictions, and the labeling configuration that it needs."""
+    """A task (JSON) with predictions, and the labeling configuration (XML) that it needs."""
 
     suffixes = (".labelstudio.json", ".labelstudio.xml")
 
@@ -55,16 +54,16 @@ class LabelStudioWriter(Writer[Detections]):
 
 
 def labeling_config(names: Iterable[str]) -> str:
-    """Label Studio's labeling interface (XML) for a timeline with these labels."""
+    """Return Label Studio's labeling configuration (XML) for a timeline with these labels."""
     lines = [f'    <Label value={quoteattr(one_line(name))} background="{color(i)}"/>' for i, name in enumerate(names)]
     return _CONFIG.format(labels="\n".join(lines))
 
 
 def frame_range(interval: Interval, info: VideoInfo) -> tuple[int, int]:
-    """First and last frame of an interval, counted from 1, both included: those whose middle lies in it.
+    """Return the first and the last frame of an interval, counted from 1, both included.
 
-    Frame ``n`` is shown from ``(n - 1) / fps`` to ``n / fps`` seconds. An interval shorter than a frame gets the one
-    that it starts in.
+    Frame ``n`` is shown from ``(n - 1) / fps`` to ``n / fps`` seconds; it belongs to the interval if its middle lies in
+    it. An interval without such a frame gets the frame that it starts in.
     """
     total = max(math.ceil(info.duration * info.fps - 1e-6), 1)
     first = math.floor(interval.start * info.fps + 0.5) + 1

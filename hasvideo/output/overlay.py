@@ -1,4 +1,4 @@
-"""The picture of an image's boxes: for each class its activation as a heat map, what was found, and what is known."""
+"""Pictures of boxes in an image: a panel a class, with its activation as a heat map, found boxes and known ones."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hasvideo.frames.images import OVERLAY_SUFFIX
-from hasvideo.output.base import WriteOptions, Writer
 from hasvideo.output.palette import VERMILION, ThemeName, theme_named
-from hasvideo.output.plots import save_figure, write_line
+from hasvideo.output.plots import save_figure, write_header, write_line
 from hasvideo.output.tables import describe_threshold, nothing_found
 from hasvideo.types import Activation, Box, ImageDetections, ImageInfo
 
@@ -21,10 +19,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAX_PANELS = 12
-"""Classes in one picture; the picture says how many it leaves out beyond that."""
+"""Most classes in one picture; the picture says how many it leaves out."""
 
 HEAT = "viridis"
-"""Perceptually uniform, and read alike by colour-blind people."""
+"""Colour map of the activation: perceptually uniform, and read alike by colour-blind people."""
 
 _DPI = 150
 _ALONE, _PANEL = 5.0, 3.6  # inches of the image's longer side, in one panel and in several
@@ -36,33 +34,11 @@ _TAG = 0.25  # inches that a box's score and label need above it
 _VEIL = (0.1, 0.65)  # opacity of the heat map where the activation is lowest, and highest
 
 
-class OverlayWriter(Writer[ImageDetections]):
-    """The image with the class activation map and the boxes over it, a panel a class."""
-
-    suffixes = (OVERLAY_SUFFIX,)
-
-    def write(self, detections: ImageDetections, paths: Sequence[Path], options: WriteOptions) -> None:
-        """Write ``<image>.cam.png``, or as the suffix says."""
-        plot_image(detections, paths[0], options.theme)
-
-
-class OverlaySvgWriter(OverlayWriter):
-    """The same picture, its boxes and text as vectors."""
-
-    suffixes = (".cam.svg",)
-
-
-class OverlayPdfWriter(OverlayWriter):
-    """The same picture, its boxes and text as vectors."""
-
-    suffixes = (".cam.pdf",)
-
-
 def plot_image(detections: ImageDetections, path: Path, theme: ThemeName = "light") -> None:
     """Draw the activations and boxes over the image into a file; its suffix says the format (png, svg, pdf).
 
-    Small images are scaled up and large ones down, so that lines and text are the same size in every picture. Found
-    boxes are solid, known ones dashed; a thin line runs where the threshold cuts the activation.
+    Images are scaled to one size, so that lines and text look alike in every picture. Found boxes are solid, known ones
+    dashed; a thin line shows where the threshold cuts the activation.
 
     Args:
         detections: what was found in the image; its pixels are read from its file.
@@ -80,7 +56,7 @@ def plot_image(detections: ImageDetections, path: Path, theme: ThemeName = "ligh
 
 
 def draw_image(detections: ImageDetections, pixels: np.ndarray, theme: ThemeName = "light") -> Figure:
-    """The picture of :func:`plot_image` as a matplotlib figure, to show in a notebook or change.
+    """Draw the picture of :func:`plot_image` as a matplotlib figure, to show in a notebook or change.
 
     Args:
         detections: what was found in the image.
@@ -118,13 +94,13 @@ def draw_contact_sheet(
     columns: int = 2,
     theme: ThemeName = "light",
 ) -> Figure:
-    """Images side by side as several methods localize them, such as without and with hiding.
+    """Draw images side by side as several methods localize them, such as without and with hiding.
 
     Args:
-        rows: for each image its detections by each method; the first activation is drawn with the boxes of its class.
+        rows: for each image, its detections by each method; drawn are the first activation and the boxes of its class.
         methods: names of the methods.
-        captions: a line above each image.
-        columns: images beside each other.
+        captions: a line of text above each image.
+        columns: how many images stand beside each other.
         theme: ``light`` or ``dark``.
 
     Raises:
@@ -154,21 +130,18 @@ def draw_contact_sheet(
 
 
 def _draw_header(figure: Figure, detections: ImageDetections, left_out: int) -> None:
-    width, total = figure.get_size_inches()
-    left, inches = _SIDE / width, width - 2 * _SIDE
+    inches = figure.get_figwidth() - 2 * _SIDE
     rule, found = detections.rule, len(detections.boxes)
     facts = [f"{found} box{'' if found == 1 else 'es'}", describe_threshold(rule.threshold, rule.mode)]
     if detections.truth:
         facts.append(f"dashed: known, {', '.join(dict.fromkeys(box.label for box in detections.truth))}")
     if left_out > 0:
         facts.append(f"{left_out} more classes not shown")
-    title: dict[str, Any] = {"size": 16, "weight": "bold"}
-    write_line(figure, left, 1 - 0.40 / total, detections.image, int(inches * 6), **title)
-    write_line(figure, left, 1 - 0.68 / total, " · ".join(facts), int(inches * 11), size=11, muted=True)
+    write_header(figure, _SIDE, detections.image, " · ".join(facts), int(inches * 6), int(inches * 11))
 
 
 def _draw_title(axes: Axes, activation: Activation | None, inches: float, caption: str) -> None:
-    """Class and probability above a panel ``inches`` wide, which an image may be narrower than."""
+    """Write class and probability above a panel ``inches`` wide; the image may be narrower."""
     panel = axes.get_window_extent()
     above = 1 + 0.06 * _DPI / panel.height
     style: dict[str, Any] = {"transform": axes.transAxes, "va": "bottom", "size": 12}
@@ -181,7 +154,7 @@ def _draw_title(axes: Axes, activation: Activation | None, inches: float, captio
 def _draw_panel(
     axes: Axes, detections: ImageDetections, activation: Activation | None, image: np.ndarray, tags: bool = True
 ) -> None:
-    """One class over the image, whose pixels fill the axes; the axes' units are pixels of the image's file."""
+    """Draw one class over the image, which fills the axes; their units are pixels of the image's file."""
     info = detections.info
     axes.set_axis_off()
     axes.imshow(image, extent=(0, info.width, info.height, 0), aspect="auto", interpolation="nearest")
@@ -198,7 +171,7 @@ def _draw_panel(
 
 
 def _draw_heat(axes: Axes, activation: Activation, detections: ImageDetections, width: int, height: int) -> None:
-    """The activation, from 0 (or its minimum, if the threshold goes by it) to its maximum, and where it is cut."""
+    """Draw the activation from 0 (rule ``minmax``: its minimum) to its maximum, and a line where it is cut."""
     import matplotlib
 
     from hasvideo.extents import cam_range, cut_value, scale_map
@@ -219,7 +192,7 @@ def _draw_heat(axes: Axes, activation: Activation, detections: ImageDetections, 
 
 
 def _draw_box(axes: Axes, box: Box, **style: Any) -> None:
-    """A rectangle with a dark rim, so that it is seen on any ground."""
+    """Draw a rectangle with a dark rim, which is seen on any ground."""
     from matplotlib.patches import Rectangle
     from matplotlib.patheffects import withStroke
 
@@ -229,7 +202,7 @@ def _draw_box(axes: Axes, box: Box, **style: Any) -> None:
 
 
 def _draw_tag(axes: Axes, box: Box, info: ImageInfo) -> None:
-    """Score and label at the upper corner of the box that has more room beside it; above the box where it fits."""
+    """Write score and label at the upper corner of the box with more room, above the box if that fits, else in it."""
     panel = axes.get_window_extent()
     leftwards = box.xmin + box.xmax > info.width
     x, room = (box.xmax, box.xmax) if leftwards else (box.xmin, info.width - box.xmin)

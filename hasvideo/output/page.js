@@ -7,7 +7,6 @@
   const rule = data.rule;
   const ROWS = 200; // rows that the list adds at a time, so that thousands of intervals don't slow it down
   const AXIS_HEIGHT = 28, LANE_HEIGHT = 48; // pixels, as in the style sheet
-  const TICK_STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400];
 
   const decode = (base64) => Uint8Array.from(atob(base64), (c) => c.charCodeAt(0)).buffer;
   const edges = new Float64Array(decode(data.edges));
@@ -319,7 +318,7 @@
 
   function drawAxis(colors) {
     const context = prepare($("axis"), AXIS_HEIGHT);
-    const stepSeconds = TICK_STEPS.find((s) => s / secondsPerPixel >= 72) ?? TICK_STEPS.at(-1);
+    const stepSeconds = data.tick_steps.find((s) => s / secondsPerPixel >= 72) ?? data.tick_steps.at(-1);
     context.font = `12px ${getComputedStyle(document.body).fontFamily}`;
     context.textBaseline = "middle";
     const last = Math.min(viewStart + width * secondsPerPixel, duration);

@@ -1,4 +1,4 @@
-"""The HTML page: one file that plays the video beside its timelines, with no server and no network."""
+"""The HTML page: one file that plays the video and shows its timelines, without a server or a network."""
 
 from __future__ import annotations
 
@@ -14,7 +14,16 @@ from typing import Any
 import numpy as np
 
 from hasvideo.errors import HasvideoError
-from hasvideo.output.base import WriteOptions, Writer, labels, one_line, relative_path, url_path, write_unicode
+from hasvideo.output.base import (
+    TICK_STEPS,
+    WriteOptions,
+    Writer,
+    labels,
+    one_line,
+    relative_path,
+    url_path,
+    write_unicode,
+)
 from hasvideo.output.palette import color
 from hasvideo.output.tables import clock, describe_rule
 from hasvideo.types import Detections
@@ -24,7 +33,7 @@ MAX_EMBEDDED = 256 * 2**20
 
 
 class HtmlWriter(Writer[Detections]):
-    """The page; the video is linked relative to it, or inside it if ``embed_video`` is set."""
+    """A page that plays the video, which is linked by a relative path, or is inside the page with ``embed_video``."""
 
     suffixes = (".html",)
 
@@ -34,11 +43,11 @@ class HtmlWriter(Writer[Detections]):
 
 
 def render(detections: Detections, folder: Path, *, embed_video: bool = False) -> str:
-    """The page's HTML.
+    """Return the page's HTML.
 
     Args:
         detections: what was found in the video.
-        folder: where the page will be, which the link to the video starts from.
+        folder: where the page will be; the link to the video starts there.
         embed_video: put the video's bytes into the page instead of linking the file.
 
     Raises:
@@ -84,7 +93,7 @@ def _sentence(text: str) -> str:
 
 
 def _content_policy(style: str, script: str) -> str:
-    """Only this style, this script and a video may load: no address on the network, and no script out of a label."""
+    """Forbid all but this style, this script and a video: nothing from the network, no script hidden in a label."""
     hashes = [base64.b64encode(hashlib.sha256(code.encode()).digest()).decode() for code in (style, script)]
     return (
         f"default-src 'none'; style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}'; "
@@ -111,6 +120,7 @@ def _page_data(detections: Detections) -> dict[str, Any]:
         "duration": detections.info.duration,
         "fps": detections.info.fps,
         "rule": asdict(detections.rule),
+        "tick_steps": TICK_STEPS,
         "edges": _base64(detections.edges, "<f8"),
         "classes": _classes(detections),
     }
@@ -136,5 +146,5 @@ def _classes(detections: Detections) -> list[dict[str, Any]]:
 
 
 def _base64(values: np.ndarray, dtype: str) -> str:
-    """Exact and a third of the size of decimal digits, which counts for fifty classes over an hour."""
+    """Encode numbers exactly, at a third of the size of decimal digits: a long video has millions."""
     return base64.b64encode(np.ascontiguousarray(values, dtype=dtype).tobytes()).decode()

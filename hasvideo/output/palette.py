@@ -1,7 +1,4 @@
-"""The palette of plots, pages and subtitles, which colour-blind people can tell apart, and PASCAL VOC's of masks.
-
-Beside the classes' colours a picture has those of its theme, for a light or a dark ground.
-"""
+"""Colours: of classes, which colour-blind people can tell apart; of light and dark themes; of PASCAL VOC's masks."""
 
 from __future__ import annotations
 
@@ -26,13 +23,13 @@ ThemeName = Literal["light", "dark"]
 
 @dataclass(frozen=True)
 class Theme:
-    """What is drawn in no class's colour, each ``#RRGGBB``; the page has the same.
+    """Colours of all that is drawn in no class's colour, each ``#RRGGBB``; the page has the same.
 
     Attributes:
-        paper: the ground.
-        ink: what is read first.
-        muted: what stands beside it.
-        line: axes, grids, and what matters least.
+        paper: of the ground.
+        ink: of what is read first.
+        muted: of what is read second.
+        line: of axes, grids, and what matters least.
     """
 
     paper: str
@@ -48,10 +45,10 @@ THEMES: dict[ThemeName, Theme] = {
 
 
 def theme_named(name: ThemeName) -> Theme:
-    """The theme of a name.
+    """Look up a theme by its name.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is no such theme.
     """
     if name not in THEMES:
         raise UsageError(f"theme must be {' or '.join(get_args(ThemeName))}, not {name!r}")
@@ -59,25 +56,28 @@ def theme_named(name: ThemeName) -> Theme:
 
 
 def theme_of(artist: Artist) -> Theme:
-    """The theme for what is drawn into a figure, or axes of one: dark on a dark ground, light on any other.
+    """Choose the theme by the ground that something is drawn on: dark on a dark ground, light on any other.
 
-    So a caller's own figure needs to say nothing but its ``facecolor``.
+    So a caller's own figure chooses by its ``facecolor``.
+
+    Args:
+        artist: a figure, or something in one, such as axes.
     """
     from matplotlib.colors import to_rgba
 
     figure = artist.figure
-    assert figure is not None  # axes without one cannot be drawn into
-    *rgb, alpha = to_rgba(figure.figure.get_facecolor())  # a subfigure's own ground is none
+    assert figure is not None  # axes without a figure cannot be drawn into
+    *rgb, alpha = to_rgba(figure.figure.get_facecolor())  # of the whole figure: a subfigure has no ground of its own
     return THEMES["dark" if alpha > 0 and max(rgb) < 0.5 else "light"]
 
 
 def color(index: int) -> str:
-    """Colour of the ``index``-th class, ``#RRGGBB``; the palette starts over after eight."""
+    """Return the colour of the ``index``-th class, ``#RRGGBB``; after eight classes the colours repeat."""
     return CLASSES[index % len(CLASSES)]
 
 
 def voc_palette() -> np.ndarray:
-    """The colours of class numbers in the masks of PASCAL VOC, uint8 ``(256, 3)``; 0 is black, 255 is cream.
+    """Return the colour of each class number in PASCAL VOC's masks, uint8 ``(256, 3)``; 0 is black, 255 is cream.
 
     Bits 0, 1 and 2 of a number are the highest bits of red, green and blue, bits 3, 4 and 5 the next ones, and so on,
     as in VOCdevkit's ``VOClabelcolormap``.

@@ -1,4 +1,4 @@
-"""The picture of a result: each class's activation over time, what counts as an action, and frames to match."""
+"""Pictures of actions in a video: a row a class, with its activation over time and its intervals; a film strip."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from hasvideo.errors import UsageError
 from hasvideo.files import atomic_path
-from hasvideo.output.base import Thumbnail, WriteOptions, Writer, labels, one_line
+from hasvideo.output.base import TICK_STEPS, Thumbnail, labels, one_line
 from hasvideo.output.palette import ThemeName, color, theme_named, theme_of
 from hasvideo.output.tables import clock, describe_rule, display_width
 from hasvideo.types import Activation, Detections, Interval, IntervalRule
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Span = Interval | Instance
 
 MAX_ROWS = 60
-"""Classes in one picture; the picture says how many it leaves out beyond that."""
+"""Most classes in one picture; the picture says how many it leaves out."""
 
 _WIDTH, _SIDE, _HEADER, _FOOTER, _MARGIN = 10.0, 0.4, 0.85, 0.55, 0.3  # inches
 _CURVES, _LANE = 0.9, 0.14  # inches of a comparison's curves, and of a lane of bars under them
@@ -33,29 +33,6 @@ _BAR = 0.15  # inches of the bars of what is known under a row
 # Tried in this order for each glyph; those that are not installed are left out.
 _FONTS = ("DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "Arial Unicode MS", "PingFang SC",
           "Microsoft YaHei", "Noto Sans Devanagari", "Noto Sans Arabic", "Noto Emoji", "Symbola")  # fmt: skip
-_TICK_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
-
-
-class PngWriter(Writer[Detections]):
-    """The plot as a bitmap, 1500 pixels wide."""
-
-    suffixes = (".png",)
-
-    def write(self, detections: Detections, paths: Sequence[Path], options: WriteOptions) -> None:
-        """Write ``<video>.png``, or as the suffix says."""
-        plot(detections, paths[0], options.thumbnails, options.theme)
-
-
-class SvgWriter(PngWriter):
-    """The plot as vectors, to be scaled or edited."""
-
-    suffixes = (".svg",)
-
-
-class PdfWriter(PngWriter):
-    """The plot as vectors, for papers."""
-
-    suffixes = (".pdf",)
 
 
 def plot(detections: Detections, path: Path, thumbnails: Sequence[Thumbnail] = (), theme: ThemeName = "light") -> None:
@@ -66,8 +43,8 @@ def plot(detections: Detections, path: Path, thumbnails: Sequence[Thumbnail] = (
     Args:
         detections: what was found in the video.
         path: where the picture goes.
-        thumbnails: frames for a strip under the time axis: ``(seconds, uint8 (H, W, 3))``; those nearest to the
-            middle of each place of the strip are shown.
+        thumbnails: frames for a film strip under the time axis, ``(seconds, uint8 (H, W, 3))``; each place of the strip
+            shows the frame nearest to its middle.
         theme: ``light`` or ``dark``.
 
     Raises:
@@ -78,7 +55,12 @@ def plot(detections: Detections, path: Path, thumbnails: Sequence[Thumbnail] = (
 
 
 def save_figure(path: Path, draw: Callable[[], Figure], dpi: int = 150) -> None:
-    """Draw in the plain style and write the figure, whole or not at all; the suffix says the format (png, svg, pdf).
+    """Draw a figure in our style and write it, whole or not at all.
+
+    Args:
+        path: where the picture goes; its suffix says the format (png, svg, pdf).
+        draw: makes the figure; it is called with the style set.
+        dpi: dots per inch of a bitmap.
 
     Raises:
         UsageError: the suffix is none of the above.
@@ -99,12 +81,13 @@ def draw(
     truth: Sequence[Span] = (),
     theme: ThemeName = "light",
 ) -> Figure:
-    """The picture of :func:`plot` as a matplotlib figure, to show in a notebook or change.
+    """Draw the picture of :func:`plot` as a matplotlib figure, to show in a notebook or change.
 
     Args:
-        detections, thumbnails, theme: as :func:`plot` takes them.
-        truth: intervals that are known, drawn as bars under the rows; a class that was not looked at gets a row of its
-            own.
+        detections: what was found in the video.
+        thumbnails: frames for a film strip, as :func:`plot` takes them.
+        truth: known intervals, drawn as bars under the rows; a class that was not found gets a row too.
+        theme: ``light`` or ``dark``.
 
     Raises:
         UsageError: there is no such theme.
@@ -121,7 +104,7 @@ def draw(
     _draw_header(figure, detections, len(names) - len(shown), "bars below: known" if truth else "")
     activations = {a.label: a for a in detections.activations}
     for index, label in enumerate(shown):
-        axes = _add_axes(figure, _HEADER + row * index + 0.35, row - 0.35)
+        axes = _add_row(figure, _HEADER + row * index, row, label)
         _draw_row(axes, detections, label, activations.get(label), color(index))
         _draw_bars(axes, truth, label, -0.13, theme_of(axes).ink, 4)
         if label in activations:
@@ -134,15 +117,15 @@ def draw(
 
 
 def draw_comparison(found: Mapping[str, Detections], truth: Sequence[Span] = (), theme: ThemeName = "light") -> Figure:
-    """One video as several models see it, such as trained without and with hiding: their CAMs on one axis.
+    """Draw one video as several models see it, such as trained without and with hiding: their CAMs on one axis.
 
-    A row is a class: those of the known intervals where there are any, else those of the first model. Each curve is
-    relative to its own maximum (and minimum, if its threshold goes by that), so that a dashed line is every model's
-    threshold. Below are bars: what each model finds, and last what is known, which is shaded above too.
+    A row is a class: those of the known intervals if there are any, else those of the first model. Each curve is
+    scaled to its own maximum (rule ``minmax``: minimum and maximum), so that a dashed line at the threshold is right
+    for all of them. Bars below show what each model finds and, last, what is known, which is also shaded in the row.
 
     Args:
-        found: detections of the same video by the models' names.
-        truth: intervals that are known.
+        found: name of each model and its detections, all of the same video.
+        truth: known intervals.
         theme: ``light`` or ``dark``.
 
     Raises:
@@ -158,18 +141,16 @@ def draw_comparison(found: Mapping[str, Detections], truth: Sequence[Span] = (),
     size, colours = (_WIDTH, _HEADER + row * max(len(names), 1) + _FOOTER), theme_named(theme)
     figure = Figure(figsize=size, facecolor=colours.paper)
     width, total = figure.get_size_inches()
-    write_line(figure, _SIDE / width, 1 - 0.40 / total, first.video, 60, size=16, weight="bold")
+    left_out = len(every) - len(names)
+    write_header(figure, _SIDE, first.video, f"{left_out} more classes not shown" if left_out else "")
     shades = {name: color(index) for index, name in enumerate(found)} | ({"known": colours.ink} if truth else {})
-    if len(every) > len(names):
-        left_out = f"{len(every) - len(names)} more classes not shown"
-        write_line(figure, _SIDE / width, 1 - 0.68 / total, left_out, 60, size=11, muted=True)
     handles = [Line2D([], [], color=shade, linewidth=4, label=one_line(name)) for name, shade in shades.items()]
     place = (1 - _SIDE / width, 1 - 0.15 / total)
     legend = figure.legend(handles=handles, loc="upper right", bbox_to_anchor=place, ncols=len(handles), frameon=False)
     for text in legend.get_texts():
         text.set(parse_math=False, color=colours.ink)
     for index, label in enumerate(names):
-        axes = _add_axes(figure, _HEADER + row * index + 0.35, row - 0.35)
+        axes = _add_row(figure, _HEADER + row * index, row, label)
         _draw_compared(axes, found, label, truth)
     _draw_time_axis(figure, _HEADER + row * max(len(names), 1), first.info.duration)
     return figure
@@ -177,9 +158,9 @@ def draw_comparison(found: Mapping[str, Detections], truth: Sequence[Span] = (),
 
 @contextmanager
 def plain_style() -> Iterator[None]:
-    """The settings of every picture: the user's matplotlibrc must not change it, nor it their settings.
+    """Set matplotlib up for our pictures, whatever the user's own settings are, and set it back afterwards.
 
-    Colours are not among them: those are the theme's, see :mod:`hasvideo.output.palette`.
+    Colours are not part of it: they are the theme's, see :mod:`hasvideo.output.palette`.
     """
     import warnings
 
@@ -194,17 +175,32 @@ def plain_style() -> Iterator[None]:
 
 
 def _add_axes(figure: Figure, top: float, height: float) -> Axes:
-    """Axes over the figure's width, ``top`` and ``height`` in inches from its upper edge."""
+    """Add axes as wide as the figure, ``height`` inches high, ``top`` inches below its upper edge."""
     width, total = figure.get_size_inches()
     return figure.add_axes((_SIDE / width, 1 - (top + height) / total, 1 - 2 * _SIDE / width, height / total))
+
+
+def _add_row(figure: Figure, top: float, height: float, label: str) -> Axes:
+    """Add axes for the row of a class, under its name; ``top`` and ``height`` of the row in inches."""
+    axes = _add_axes(figure, top + 0.35, height - 0.35)
+    axes.set_axis_off()
+    write_line(axes, 0, 1.06, label, 60, size=12, weight="bold", transform=axes.transAxes, va="bottom")
+    return axes
 
 
 def write_line(
     target: Figure | Axes, x: float, y: float, text: str, columns: int, muted: bool = False, **style: Any
 ) -> None:
-    """Write one line, in a figure's or axes' coordinates, cut to so many columns of a terminal.
+    """Write one line of text; dollars in it make no formula.
 
-    Labels are text, not formulas: ``$5 & $6`` stays itself.
+    Args:
+        target: figure or axes to write into.
+        x: place of the text, in the target's coordinates.
+        y: place of the text, in the target's coordinates.
+        text: what to write.
+        columns: columns of a terminal that the text is cut to.
+        muted: use the theme's muted colour.
+        style: further properties of a matplotlib ``Text``.
     """
     text = one_line(text)
     while display_width(text) > columns:
@@ -213,41 +209,53 @@ def write_line(
     target.text(x, y, text, parse_math=False, **({"color": theme.muted if muted else theme.ink} | style))
 
 
+def write_header(
+    figure: Figure, side: float, title: str, facts: str, title_columns: int = 60, facts_columns: int = 100
+) -> None:
+    """Write a picture's title and, under it, a line of facts.
+
+    Args:
+        figure: the picture.
+        side: inches to leave free on the left.
+        title: what the picture shows.
+        facts: what else to say of it.
+        title_columns: columns of a terminal that the title is cut to.
+        facts_columns: columns of a terminal that the facts are cut to.
+    """
+    width, height = figure.get_size_inches()
+    write_line(figure, side / width, 1 - 0.40 / height, title, title_columns, size=16, weight="bold")
+    write_line(figure, side / width, 1 - 0.68 / height, facts, facts_columns, size=11, muted=True)
+
+
 def _draw_header(figure: Figure, detections: Detections, left_out: int, known: str) -> None:
-    width, total = figure.get_size_inches()
-    left = _SIDE / width
     found, model = len(detections.intervals), Path(detections.model).name
     facts = [f"{found} interval{'' if found == 1 else 's'}", describe_rule(detections.rule), model, known]
     facts += [f"{left_out} more classes not shown"] if left_out else []
-    write_line(figure, left, 1 - 0.40 / total, detections.video, 60, size=16, weight="bold")
-    write_line(figure, left, 1 - 0.68 / total, " · ".join(filter(None, facts)), 100, size=11, muted=True)
+    write_header(figure, _SIDE, detections.video, " · ".join(filter(None, facts)))
 
 
 def _draw_row(axes: Axes, detections: Detections, label: str, activation: Activation | None, shade: str) -> None:
     duration = max(detections.info.duration, 1e-3)
     axes.set(xlim=(0, duration), ylim=(0, 1))
-    axes.set_axis_off()
     for interval in (i for i in detections.intervals if i.label == label):
         axes.axvspan(interval.start, interval.end, color=shade, alpha=0.35, linewidth=0)
         axes.plot([interval.start, interval.end], [0, 0], color=shade, linewidth=5, solid_capstyle="butt")
     if activation is not None and len(activation.cam):
         _draw_curve(axes, activation, detections.edges, detections.rule)
     axes.plot([0, duration], [0, 0], color=theme_of(axes).line, linewidth=1, zorder=1, clip_on=False)
-    write_line(axes, 0, 1.06, label, 60, size=12, weight="bold", transform=axes.transAxes, va="bottom")
 
 
 def _draw_bars(axes: Axes, spans: Sequence[Span], label: str, y: float, shade: str, width: float) -> None:
-    """A bar for each interval of a class, ``width`` points thick."""
+    """Draw a bar for each interval of a class, ``width`` points thick."""
     for span in (s for s in spans if s.label == label):
         style: dict[str, Any] = {"color": shade, "linewidth": width, "solid_capstyle": "butt", "clip_on": False}
         axes.plot([span.start, span.end], [y, y], **style)
 
 
 def _draw_compared(axes: Axes, found: Mapping[str, Detections], label: str, truth: Sequence[Span]) -> None:
-    """A row of :func:`draw_comparison`: curves from 0 to 1, lanes of bars below."""
+    """Draw a row of :func:`draw_comparison`: curves from 0 to 1, lanes of bars below."""
     lane, theme = _LANE / _CURVES, theme_of(axes)
     axes.set(xlim=(0, next(iter(found.values())).info.duration), ylim=(-lane * (len(found) + bool(truth)), 1))
-    axes.set_axis_off()
     for span in (s for s in truth if s.label == label):
         axes.axvspan(span.start, span.end, color=theme.line, alpha=0.6, linewidth=0)
     probabilities = []
@@ -259,12 +267,11 @@ def _draw_compared(axes: Axes, found: Mapping[str, Detections], label: str, trut
         axes.axhline(detections.rule.threshold, color=theme.muted, linewidth=1, linestyle=(0, (4, 3)))
         _draw_bars(axes, detections.intervals, label, -lane * (index + 0.5), color(index), 6)
     _draw_bars(axes, truth, label, -lane * (len(found) + 0.5), theme.ink, 6)
-    write_line(axes, 0, 1.06, label, 60, size=12, weight="bold", transform=axes.transAxes, va="bottom")
     _draw_probability(axes, f"class probability {', '.join(probabilities)}")
 
 
 def _draw_share(axes: Axes, activation: Activation, detections: Detections, shade: str) -> None:
-    """The activation as the share of its maximum, or range, that the threshold is a fraction of."""
+    """Draw the activation as a share of its maximum (rule ``minmax``: of its range), as the threshold is."""
     from hasvideo.extents import cam_range
 
     cam = activation.cam.astype(float)
@@ -279,7 +286,7 @@ def _draw_probability(axes: Axes, text: str) -> None:
 
 
 def _draw_curve(axes: Axes, activation: Activation, edges: np.ndarray, rule: IntervalRule) -> None:
-    """The activation between 0 (or its minimum, if that is lower) and its maximum, as tall as the row."""
+    """Draw the activation from 0 (or its minimum, if that is lower) to its maximum, and where it is cut."""
     from hasvideo.extents import cut_value
 
     cam, theme = activation.cam.astype(float), theme_of(axes)
@@ -296,7 +303,7 @@ def _draw_curve(axes: Axes, activation: Activation, edges: np.ndarray, rule: Int
 def _draw_time_axis(figure: Figure, top: float, duration: float) -> None:
     axes = _add_axes(figure, top, 0.001)
     axes.set(xlim=(0, max(duration, 1e-3)), yticks=[])
-    step = next((s for s in _TICK_STEPS if duration / s <= 10), _TICK_STEPS[-1])
+    step = next((s for s in TICK_STEPS if duration / s <= 10), TICK_STEPS[-1])
     ticks = np.arange(0, duration + 1e-9, step)
     axes.set_xticks(ticks, [_tick_label(t, step, duration) for t in ticks])
     muted = theme_of(axes).muted
@@ -311,7 +318,7 @@ def _tick_label(seconds: float, step: float, duration: float) -> str:
 
 
 def _strip_height(thumbnails: Sequence[Thumbnail]) -> float:
-    """Inches for the film strip: eight frames across or more, so that it is no higher than an inch and a half."""
+    """Return the film strip's height in inches: at least eight frames fit across, and 1.5 inches is the most."""
     if not thumbnails:
         return 0.0
     height, width = thumbnails[0][1].shape[:2]

@@ -1,19 +1,19 @@
-"""The classes of an image's pixels as a palette PNG, as a picture with a legend, as JSON and as a table."""
+"""Classes of an image's pixels: as a palette PNG, a picture with a legend, JSON, and a table."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hasvideo.files import atomic_path
-from hasvideo.frames.images import MASK_SUFFIX, SEGMENTS_SUFFIX
+from hasvideo.frames.images import MASK_SUFFIX
 from hasvideo.output.base import WriteOptions, Writer, one_line
 from hasvideo.output.images import VERSION
 from hasvideo.output.palette import ThemeName, theme_named, theme_of, voc_palette
-from hasvideo.output.plots import save_figure, write_line
+from hasvideo.output.plots import save_figure, write_header, write_line
 from hasvideo.output.tables import Row, aligned, write_json
 from hasvideo.types import Segmentation
 
@@ -31,7 +31,7 @@ _TINT = 0.6  # opacity of the classes' colours over the image
 
 
 class SegmentsJsonWriter(Writer[Segmentation]):
-    """One image's size and the share of each class, see docs/formats.md."""
+    """Our own JSON (docs/formats.md): the image's size and the share of its pixels that each class has."""
 
     suffixes = (".json",)
 
@@ -41,7 +41,7 @@ class SegmentsJsonWriter(Writer[Segmentation]):
 
 
 class MaskWriter(Writer[Segmentation]):
-    """A palette PNG of the image's size: class numbers as PASCAL VOC's masks hold them, in its colours."""
+    """A palette PNG of the image's size that holds class numbers, in PASCAL VOC's colours."""
 
     suffixes = (MASK_SUFFIX,)
 
@@ -50,30 +50,12 @@ class MaskWriter(Writer[Segmentation]):
         write_mask(detections.labels, paths[0])
 
 
-class SegmentsWriter(Writer[Segmentation]):
-    """The image with its classes' colours over it, and a legend."""
-
-    suffixes = (SEGMENTS_SUFFIX,)
-
-    def write(self, detections: Segmentation, paths: Sequence[Path], options: WriteOptions) -> None:
-        """Write ``<image>.segments.png``, or as the suffix says."""
-        plot_segments(detections, paths[0], options.theme)
-
-
-class SegmentsSvgWriter(SegmentsWriter):
-    """The same picture, its text as vectors."""
-
-    suffixes = (".segments.svg",)
-
-
-class SegmentsPdfWriter(SegmentsWriter):
-    """The same picture, its text as vectors."""
-
-    suffixes = (".segments.pdf",)
-
-
 def write_segments_json(segmentations: Iterable[Segmentation], path: Path) -> None:
-    """Write the sizes and the shares of the classes of any number of images.
+    """Write our own JSON of any number of images: their sizes, and the share of the pixels that each class has.
+
+    Args:
+        segmentations: what was found, an entry an image.
+        path: the file.
 
     Raises:
         HasvideoError: the file cannot be written.
@@ -95,7 +77,11 @@ def share_rows(segmentations: Iterable[Segmentation]) -> Iterator[Row]:
 
 
 def write_mask(labels: np.ndarray, path: Path) -> None:
-    """Write class numbers, uint8 ``(H, W)``, as a PNG with PASCAL VOC's palette, whole or not at all.
+    """Write class numbers as a PNG with PASCAL VOC's palette, whole or not at all.
+
+    Args:
+        labels: class numbers, uint8 ``(H, W)``.
+        path: the file.
 
     Raises:
         HasvideoError: the file cannot be written.
@@ -109,7 +95,7 @@ def write_mask(labels: np.ndarray, path: Path) -> None:
 
 
 def segments_table(segmentation: Segmentation) -> str:
-    """The share of the pixels of each class that has any, as aligned plain text."""
+    """Format the classes in the image and their shares of the pixels as aligned plain text."""
     rows = [[one_line(label), f"{100 * share:.1f} %"] for label, share in segmentation.shares.items()]
     return aligned([["label", "pixels"], *rows], left=("label",))
 
@@ -133,10 +119,10 @@ def plot_segments(segmentation: Segmentation, path: Path, theme: ThemeName = "li
 
 
 def draw_segments(segmentation: Segmentation, pixels: np.ndarray, theme: ThemeName = "light") -> Figure:
-    """The picture of :func:`plot_segments` as a matplotlib figure, to show in a notebook or change.
+    """Draw the picture of :func:`plot_segments` as a matplotlib figure, to show in a notebook or change.
 
     Args:
-        segmentation: what was found in the image; where the truth is known, it is a second panel.
+        segmentation: what was found in the image; its truth, if known, becomes a second panel.
         pixels: the image, uint8 ``(H, W, 3)``.
         theme: ``light`` or ``dark``.
 
@@ -166,22 +152,27 @@ def draw_segments(segmentation: Segmentation, pixels: np.ndarray, theme: ThemeNa
 
 
 def tinted(pixels: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """An image, uint8 ``(H, W, 3)``, in the colours of the classes of its pixels; 255 leaves a pixel as it is."""
+    """Tint each pixel of an image with the colour of its class.
+
+    Args:
+        pixels: the image, uint8 ``(H, W, 3)``.
+        labels: class numbers, uint8 ``(H, W)``; 255 leaves a pixel as it is.
+
+    Returns:
+        The tinted image, uint8 ``(H, W, 3)``.
+    """
     mixed = (1 - _TINT) * pixels + _TINT * voc_palette()[labels]
     return np.where((labels == 255)[..., None], pixels, mixed.round().astype(np.uint8))
 
 
 def _draw_header(figure: Figure, segmentation: Segmentation) -> None:
-    width, height = figure.get_size_inches()
-    info, left = segmentation.info, _SIDE / width
+    info, width = segmentation.info, figure.get_figwidth()
     facts = f"{info.width} x {info.height} pixels · {len(segmentation.shares)} of {len(segmentation.classes)} classes"
-    title: dict[str, Any] = {"size": 16, "weight": "bold"}
-    write_line(figure, left, 1 - 0.40 / height, segmentation.image, int(width * 6), **title)
-    write_line(figure, left, 1 - 0.68 / height, facts, int(width * 10), size=11, muted=True)
+    write_header(figure, _SIDE, segmentation.image, facts, int(width * 6), int(width * 10))
 
 
 def _legend_rows(segmentation: Segmentation) -> list[tuple[str | None, str, str]]:
-    """Colour, class and share, the largest first; then the classes that only the truth has."""
+    """List colour, class and share of each class, the largest share first; last the classes that only the truth has."""
     classes, colours = segmentation.classes, [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in voc_palette()]
     shares = dict(segmentation.shares)
     if segmentation.truth is not None:
@@ -195,7 +186,7 @@ def _legend_rows(segmentation: Segmentation) -> list[tuple[str | None, str, str]
 
 
 def _draw_legend(figure: Figure, rows: Sequence[tuple[str | None, str, str]], left: float) -> None:
-    """The rows below each other, ``left`` inches from the left."""
+    """Draw the rows below each other, ``left`` inches from the figure's left edge."""
     from matplotlib.patches import Rectangle
 
     width, height = figure.get_size_inches()

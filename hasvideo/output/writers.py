@@ -11,24 +11,32 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hasvideo.errors import HasvideoError, UsageError
-from hasvideo.output.base import Found, Thumbnail, WriteOptions, Writer
+from hasvideo.frames.images import OVERLAY_SUFFIX, SEGMENTS_SUFFIX
+from hasvideo.output.base import Found, PictureWriter, Thumbnail, WriteOptions, Writer
 from hasvideo.output.elan import ElanWriter
 from hasvideo.output.images import CocoWriter, ImageCsvWriter, ImageJsonWriter
 from hasvideo.output.labelstudio import LabelStudioWriter
-from hasvideo.output.overlay import OverlayPdfWriter, OverlaySvgWriter, OverlayWriter
+from hasvideo.output.overlay import plot_image
 from hasvideo.output.page import HtmlWriter
 from hasvideo.output.palette import ThemeName
-from hasvideo.output.plots import PdfWriter, PngWriter, SvgWriter
-from hasvideo.output.segments import (
-    MaskWriter,
-    SegmentsJsonWriter,
-    SegmentsPdfWriter,
-    SegmentsSvgWriter,
-    SegmentsWriter,
-)
+from hasvideo.output.plots import plot
+from hasvideo.output.segments import MaskWriter, SegmentsJsonWriter, plot_segments
 from hasvideo.output.subtitles import AssWriter, SrtWriter, VttWriter
 from hasvideo.output.tables import CsvWriter, JsonWriter
 from hasvideo.types import Detections, ImageDetections, Segmentation
+
+
+def _plot_video(found: Detections, path: Path, options: WriteOptions) -> None:
+    plot(found, path, options.thumbnails, options.theme)
+
+
+def _plot_image(found: ImageDetections, path: Path, options: WriteOptions) -> None:
+    plot_image(found, path, options.theme)
+
+
+def _plot_segments(found: Segmentation, path: Path, options: WriteOptions) -> None:
+    plot_segments(found, path, options.theme)
+
 
 FORMATS: dict[str, Writer[Detections]] = {
     "json": JsonWriter(),
@@ -38,9 +46,9 @@ FORMATS: dict[str, Writer[Detections]] = {
     "ass": AssWriter(),
     "eaf": ElanWriter(),
     "labelstudio": LabelStudioWriter(),
-    "png": PngWriter(),
-    "svg": SvgWriter(),
-    "pdf": PdfWriter(),
+    "png": PictureWriter(_plot_video, ".png"),
+    "svg": PictureWriter(_plot_video, ".svg"),
+    "pdf": PictureWriter(_plot_video, ".pdf"),
     "html": HtmlWriter(),
 }
 
@@ -49,17 +57,17 @@ IMAGE_FORMATS: dict[str, Writer[ImageDetections]] = {
     "json": ImageJsonWriter(),
     "csv": ImageCsvWriter(),
     "coco": CocoWriter(),
-    "png": OverlayWriter(),
-    "svg": OverlaySvgWriter(),
-    "pdf": OverlayPdfWriter(),
+    "png": PictureWriter(_plot_image, OVERLAY_SUFFIX),
+    "svg": PictureWriter(_plot_image, ".cam.svg"),
+    "pdf": PictureWriter(_plot_image, ".cam.pdf"),
 }
 
 SEGMENT_FORMATS: dict[str, Writer[Segmentation]] = {
     "json": SegmentsJsonWriter(),
     "mask": MaskWriter(),
-    "png": SegmentsWriter(),
-    "svg": SegmentsSvgWriter(),
-    "pdf": SegmentsPdfWriter(),
+    "png": PictureWriter(_plot_segments, SEGMENTS_SUFFIX),
+    "svg": PictureWriter(_plot_segments, ".segments.svg"),
+    "pdf": PictureWriter(_plot_segments, ".segments.pdf"),
 }
 
 Registry = Mapping[str, Writer[Detections]] | Mapping[str, Writer[ImageDetections]] | Mapping[str, Writer[Segmentation]]

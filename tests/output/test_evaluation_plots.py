@@ -15,6 +15,7 @@ from hasvideo.output.evaluation_plots import (
     draw_map,
     draw_precision_recall,
     draw_video,
+    plot_curves,
     plot_evaluation,
     reference_tiou,
     typical_videos,
@@ -112,6 +113,11 @@ def test_what_was_recorded_from_some_epoch_on_is_drawn_from_there():
     history = [{"epoch": 1, "loss": 2.0}, {"epoch": 2, "loss": 1.0, "val_loss": 3.0}]
     (axes,) = draw_curves(history).axes
     assert [line.get_xdata().tolist() for line in axes.lines] == [[1, 2], [2]]
+
+
+def test_curves_are_drawn_into_a_file_without_a_display(tmp_path):
+    plot_curves([{"epoch": 1.0, "loss": 1.0, "val_loss": 2.0, "accuracy": 0.5, "seconds": 1.0}], tmp_path / "c.png")
+    assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_unknown_video_and_suffix_leave_nothing_behind(tmp_path):
