@@ -224,9 +224,11 @@ def _add_what_to_find(add: Callable[..., Any]) -> None:
 
 
 def _add_output(add: Callable[..., Any]) -> None:
+    from hasvideo.output.writers import FORMATS, IMAGE_FORMATS, SEGMENT_FORMATS
+
     add("-f", "--format", nargs="+", default=[],
-        help="files to write: json csv srt vtt ass eaf labelstudio png svg pdf html (of images: json csv coco png svg "
-        "pdf; of segments: json mask png svg pdf), or all")  # fmt: skip
+        help=f"files to write: {' '.join(FORMATS)} (of images: {' '.join(IMAGE_FORMATS)}; of segments: "
+        f"{' '.join(SEGMENT_FORMATS)}), or all")  # fmt: skip
     add("-o", "--output", type=Path | None, default=None, metavar="FOLDER",
         help="folder of those files [the current one]")  # fmt: skip
     add("--results", type=Path | None, default=None, metavar="FILE",

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -12,7 +14,7 @@ from hasvideo.output.writers import FORMATS, output_paths, resolve_formats, writ
 
 def test_all_stands_for_every_format():
     assert resolve_formats(["all"]) == list(FORMATS)
-    assert list(FORMATS) == ["json", "csv", "srt", "vtt", "ass", "eaf", "labelstudio", "png", "svg", "pdf", "html"]
+    assert {"json", "csv", "srt", "vtt", "ass", "eaf", "labelstudio", "png", "svg", "pdf", "html"} <= set(FORMATS)
 
 
 def test_formats_come_once_in_the_order_asked_for():
@@ -28,7 +30,16 @@ def test_an_unknown_format_is_named_with_what_is_accepted(name, hint):
         resolve_formats(["json", name])
     assert name.lower() in str(caught.value)
     assert hint in str(caught.value)
-    assert "labelstudio, png, svg, pdf, html, all" in str(caught.value)
+    assert f"{', '.join(FORMATS)}, all" in str(caught.value)
+
+
+def test_the_example_of_contributing_is_a_format_and_its_test_passes(make, tmp_path, monkeypatch):
+    text = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    names: dict = {}
+    for block in re.findall(r"^  ```python\n(.*?)^  ```", text, re.DOTALL | re.MULTILINE)[:2]:
+        exec(dedent(block), names)
+    monkeypatch.setitem(FORMATS, "txt", names["TextWriter"]())
+    names["test_a_line_an_interval"](make, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["tsv", "clips", "mp4"])
@@ -48,10 +59,10 @@ def test_write_makes_exactly_the_announced_files(make, tmp_path):
     written = write(make(), folder, ["all"])
     assert written == output_paths("clip", folder, ["all"])
     assert sorted(folder.iterdir()) == sorted(written)
-    assert [p.name for p in written] == [
+    assert {p.name for p in written} >= {
         "clip.json", "clip.csv", "clip.srt", "clip.vtt", "clip.ass", "clip.eaf",
         "clip.labelstudio.json", "clip.labelstudio.xml", "clip.png", "clip.svg", "clip.pdf", "clip.html",
-    ]  # fmt: skip
+    }  # fmt: skip
 
 
 def test_the_same_result_gives_the_same_bytes(make, tmp_path):
@@ -66,7 +77,7 @@ def test_the_same_result_gives_the_same_bytes(make, tmp_path):
 def test_any_video_name_makes_files_named_after_it(make, tmp_path, video):
     written = write(make(video=video, path=tmp_path / f"{video}.mp4"), tmp_path, ["all"])
     assert [p.name for p in written] == [video + s for f in FORMATS.values() for s in f.suffixes]
-    assert all(p.stat().st_size > 100 for p in written)
+    assert all(p.stat().st_size > 0 for p in written)
 
 
 @pytest.mark.parametrize("video", ["../clip", "a/b", "", ".", ".."])
@@ -80,7 +91,7 @@ def test_a_video_id_cannot_lead_out_of_the_folder(make, tmp_path, video):
 def test_a_video_without_anything_found_is_written_too(make, tmp_path, format_):
     nothing = replace(make(), intervals=(), activations=())
     for path in write(nothing, tmp_path, [format_]):
-        assert path.stat().st_size > 0 or format_ == "srt"  # which has nothing but its cues
+        assert path.is_file()
 
 
 @pytest.mark.parametrize("format_", FORMATS)
