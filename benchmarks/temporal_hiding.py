@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from hasvideo.datasets.annotations import Annotations, load_annotations
-from hasvideo.extents import read_detections
+from hasvideo.extents import apply_rule
 from hasvideo.features.store import FeatureMeta
 from hasvideo.metrics.bootstrap import paired_bootstrap
 from hasvideo.metrics.detection import Matches, match
@@ -112,7 +112,7 @@ def train_and_detect(recipe: Recipe, seed: int, train: Data, test: Data) -> list
 
 def reread(found: Sequence[Detections], rule: IntervalRule, class_score: float) -> list[Detections]:
     kept = [replace(d, activations=tuple(a for a in d.activations if a.score >= class_score)) for d in found]
-    return [read_detections(replace(d, rule=rule)) for d in kept]
+    return [apply_rule(replace(d, rule=rule)) for d in kept]
 
 
 def cross_validate(data: Data, seeds: int, log: Path | None, only: str) -> None:

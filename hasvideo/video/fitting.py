@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from hasvideo.cam import CamHead
 from hasvideo.errors import UsageError
-from hasvideo.extents import read_detections
+from hasvideo.extents import apply_rule
 from hasvideo.features.store import FeatureMeta
 from hasvideo.hiding import SegmentHiding, length_mask
 from hasvideo.networks.config import Classification
@@ -207,7 +207,7 @@ def _detect_in(model: Model, video: str, features: np.ndarray, duration: float |
         rule=model.rule,
         model=model.name,
     )
-    return read_detections(detections)
+    return apply_rule(detections)
 
 
 def _extent(grid: TimeGrid, length: int) -> float:
