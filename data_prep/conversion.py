@@ -165,6 +165,6 @@ def _repeated_as(annotations: Annotations) -> Iterator[str]:
             places[i.label][name, i.start, i.end] += 1
     for inner, own in places.items():
         for outer, other in places.items():
-            # Containment the other way round too is two names of one thing: say it once.
+            # Classes that contain each other are two names of one thing: say it once.
             if inner != outer and own <= other and (own != other or inner < outer):
                 yield f"every {inner} instance ({own.total()}) is also a {outer} instance"

@@ -316,7 +316,7 @@ def _join(paths: Sequence[Path]) -> np.ndarray:
     if max(lengths) - min(lengths) > 1:
         found = ", ".join(f"{path}: {length}" for path, length in zip(paths, lengths, strict=True))
         raise HasvideoError(f"streams of one video have different numbers of features: {found}")
-    # Optical flow needs one frame more than it has frames, so that its sequence may be one shorter.
+    # Optical flow is computed between two frames, so its sequence may be one feature shorter.
     return np.concatenate([array[: min(lengths)] for array in arrays], axis=1)
 
 

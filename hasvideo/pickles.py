@@ -37,5 +37,5 @@ def find_allowed(find: Callable[[str, str], Any], module: str, name: str) -> Any
         raise pickle.UnpicklingError(f"it asks for {module}.{name}, which data does not need")
     try:
         return find(module.replace("numpy.core.", "numpy._core."), name)
-    except ImportError:  # NumPy 1 has not all of it under the new name
+    except ImportError:  # NumPy 1 does not have all of it under the new name
         return find(module.replace("numpy._core.", "numpy.core."), name)

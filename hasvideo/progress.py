@@ -59,7 +59,7 @@ class VideoProgress:
             disable=self._quiet,
             leave=False,
             bar_format=shape,
-            delay=1e-3,  # an interrupt while tqdm is not yet built would end in its traceback: draw later
+            delay=1e-3,  # tqdm interrupted while it is being built shows a traceback: draw later
         )
 
 

@@ -51,7 +51,7 @@ THUMOS14_CLASSES = {
 
 _SUBSETS = {"train": "train", "training": "train", "val": "validation", "valid": "validation", "test": "test"}
 _SUBSETS |= {"validation": "validation", "testing": "test"}
-# The THUMOS14 validation videos are what everybody trains on, and files call their subset by either name.
+# Everybody trains on THUMOS14's validation videos, so files call their subset by either name.
 _STANDS_IN = {"train": "validation", "validation": "train"}
 
 

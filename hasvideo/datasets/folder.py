@@ -73,7 +73,7 @@ def labelled_files(videos: Sequence[str], labels: Path, recursive: bool = False)
     if inputs.missing:
         raise inputs.missing[0][1]
     paths = unique_names(inputs.files.values())
-    # A name is compared to all of the file's where its ending is known, else to what is left without it.
+    # Of a file with an ending of media files the whole name is compared, of others the name without ending.
     known = {path.name if VideoName.of(path.name).ending else name: name for name, path in paths.items()}
     read = read_labels(labels)
     called = same_videos(read, known, str(labels))

@@ -9,7 +9,7 @@ from hasvideo.errors import HasvideoError
 from hasvideo.inputs import VIDEO_SUFFIXES
 
 SOUND_SUFFIXES = frozenset({".aac", ".aif", ".aiff", ".flac", ".m4a", ".mp3", ".oga", ".ogg", ".opus", ".wav", ".wma"})
-# Files with these endings are no videos in a folder, but may be given by themselves.
+# Files with these endings are not taken from a folder, but may be given by name.
 _MORE = frozenset({".3g2", ".asf", ".divx", ".dv", ".f4v", ".gif", ".m2v", ".mjpeg", ".ogm", ".rm", ".webp", ".y4m"})
 _MEDIA = VIDEO_SUFFIXES | SOUND_SUFFIXES | _MORE
 

@@ -19,7 +19,7 @@ SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
 
 _BOMS = (
     (codecs.BOM_UTF8, "UTF-8-SIG"),
-    (codecs.BOM_UTF32_LE, "UTF-32"),  # begins like UTF-16's, so it is looked for before
+    (codecs.BOM_UTF32_LE, "UTF-32"),  # begins with UTF-16's, so it is tried first
     (codecs.BOM_UTF32_BE, "UTF-32"),
     (codecs.BOM_UTF16_LE, "UTF-16"),
     (codecs.BOM_UTF16_BE, "UTF-16"),
@@ -157,7 +157,7 @@ def _decode(path: Path) -> str:
     except OSError as error:
         raise HasvideoError(f"cannot read {path}: {error.strerror or error}") from error
     encoding = next((name for bom, name in _BOMS if data.startswith(bom)), "")
-    if not encoding and 0 in data[:2]:  # a column's name begins with a letter, so these are its two bytes
+    if not encoding and 0 in data[:2]:  # the two bytes of a letter, with which a column's name begins
         encoding = "UTF-16-LE" if data[0] else "UTF-16-BE"
     try:
         return data.decode(encoding or "UTF-8")

@@ -17,7 +17,7 @@ from hasvideo.metrics.failures import Failures, find_failures
 from hasvideo.metrics.localization import LocalizationScores, MaxBoxAcc, max_box_acc, score_images
 from hasvideo.types import Activation, Box, BoxRule, ImageDetections, ImageInfo, ImagePrediction
 
-_MOST = 5  # classes for which a box is made: Top-5 Loc needs so many
+_MOST = 5  # classes for which a box is made: Top-5 Loc needs five
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ def _choose(network: GapNetwork, layers: Mapping[str, str], state: Mapping[str, 
     chosen = {}
     wanted = network.state_dict()
     for theirs, ours in layers.items():
-        # How many batches were seen is of no use here, and old files lack it.
+        # The number of batches seen is of no use here, and old files lack it.
         for name in (n for n in wanted if n.startswith(f"{ours}.") and not n.endswith("num_batches_tracked")):
             source = theirs + name.removeprefix(ours)
             chosen[name] = _fitting(state, source, wanted[name], network.config.architecture)
@@ -92,7 +92,7 @@ def fetch_state(architecture: str, name: str) -> Mapping[str, Tensor]:
 
     weights = get_weight(name)
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # where torch says that it fetches
+        with contextlib.redirect_stdout(sys.stderr):  # torch prints there that it downloads
             return weights.get_state_dict(check_hash=True, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise HasvideoError(
@@ -112,7 +112,7 @@ def read_file(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise UsageError(f"no such file: {path}") from error
-    except pickle.UnpicklingError as error:  # torch's own words advise to run code from it
+    except pickle.UnpicklingError as error:  # torch's own message advises to run code from it
         raise HasvideoError(f"cannot read weights from {path}: it holds none, or more than weights") from error
     except (OSError, RuntimeError, EOFError, LookupError, ValueError) as error:
         raise HasvideoError(f"cannot read weights from {path} ({_line(error)})") from error

@@ -15,7 +15,7 @@ from hasvideo.errors import HasvideoError
 from hasvideo.networks.gap import normalise
 from hasvideo.networks.trunk import IMAGENET_MEAN, IMAGENET_STD
 
-TOLERANCE = 1e-4  # of the largest number compared: float32 gives about 1e-6, another structure about 1
+TOLERANCE = 1e-4  # of the largest number compared: rounding gives about 1e-6, a network of another structure about 1
 
 _POOLINGS = (F.adaptive_avg_pool2d, F.avg_pool2d, torch.mean, Tensor.mean)
 

@@ -63,7 +63,7 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
 
 
 def _cell(value: str | float) -> str:
-    # csv quotes a line feed, but no carriage return.
+    # The csv module quotes line feeds, but not carriage returns.
     return value.replace("\r", " ") if isinstance(value, str) else f"{rounded(value):.15g}"
 
 

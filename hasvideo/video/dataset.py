@@ -30,7 +30,7 @@ class VideoBatch(NamedTuple):
 
 
 class FeatureVideos(Dataset[VideoSample]):
-    """Feature sequences with labels.
+    """Feature sequences of videos with their labels, as a torch data set.
 
     Args:
         features: ``(T, D)`` of each video, float16 or float32, in memory or on disk; converted when asked for.
