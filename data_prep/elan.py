@@ -153,8 +153,8 @@ class _Document:
         """Compute the spans of one tier's annotations that have slots of their own."""
         ends = {item.get("TIME_SLOT_REF1", ""): item.get("TIME_SLOT_REF2", "") for item in items}
         times = dict(self._times)
-        # Annotations that divide another one share slots: they form a chain, both ends of which have a time. The file may
-        # list slots of other tiers in between, so the chain is followed, not the order of the file.
+        # Annotations that divide another one share slots: they form a chain, both ends of which have a time. The file
+        # may list slots of other tiers in between, so the chain is followed, not the order of the file.
         for start in [slot for slot in ends if slot in self._times and ends[slot] not in self._times]:
             chain = [ends[start]]
             while chain[-1] in ends and chain[-1] not in self._times and len(chain) <= len(ends):

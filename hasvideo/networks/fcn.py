@@ -141,7 +141,7 @@ class Upsampling(nn.Module):
 
     def forward(self, maps: Tensor, size: Sequence[int]) -> Tensor:
         """Scale maps ``(B, C, h, w)`` to float32 ``(B, C, *size)``."""
-        with torch.autocast(maps.device.type, enabled=False):  # half precision would blur the pixels, and is slower here
+        with torch.autocast(maps.device.type, enabled=False):  # half precision would blur pixels, and is slower here
             x = F.pad(maps.float(), (1, 1, 1, 1), mode="replicate").contiguous(memory_format=torch.channels_last)
             x = F.conv_transpose2d(x, self.weight, stride=self.stride, groups=len(self.weight))
         return x[..., self.start : self.start + size[0], self.start : self.start + size[1]]
