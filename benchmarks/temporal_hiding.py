@@ -64,7 +64,7 @@ def arms() -> dict[str, Recipe]:
 
 
 def own_arms() -> dict[str, Recipe]:
-    """List three recipes: the defaults of ``hasvideo train``, the same without hiding, and the best found without hiding."""
+    """List the defaults of ``hasvideo train``, the same without hiding, and the best found without hiding."""
     visible = unhidden(OWN_VIDEOS)
     return {
         "`hasvideo train`, nothing hidden": visible,
