@@ -68,7 +68,8 @@ $(VENV)/lowest/.installed: pyproject.toml tests/lowest_versions.py
 	   --editable '.[openvino,tensorboard,test]' scikit-video==1.1.11
 	touch $@
 
-# The reference is read off the sources: neither the package nor torch is needed.
+# The extra alone: the reference comes from the sources, so that neither the package nor torch is needed.
+DOCS_EXTRA = import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"])
 $(VENV)/.installed-docs: pyproject.toml | $(VENV)/bin/python
-	$(PIP) 'mkdocs>=1.6,<2' 'mkdocs-material>=9.5' 'mkdocstrings[python]>=0.27'
+	$(PIP) $$($(BIN)/python -c '$(DOCS_EXTRA)')
 	touch $@

@@ -40,7 +40,7 @@ def use_cheap_features() -> None:
 
 
 def scale_down(source: Path, target: Path) -> Path:
-    """A copy of a video, 64 x 48 pixels, with a key frame every second."""
+    """Make a copy of a video, 64 x 48 pixels, with a key frame every second."""
     options = {"preset": "ultrafast", "g": "25"}
     with av.open(str(source)) as original, av.open(str(target), "w") as container:
         stream = container.add_stream("libx264", rate=25, options=options)

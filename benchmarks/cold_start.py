@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def cut(source: Path, target: Path, seconds: float) -> Path:
-    """The first ``seconds`` of the video, as it is encoded."""
+    """Cut the first ``seconds`` from the video, without encoding it anew."""
     with av.open(str(source)) as original, av.open(str(target), "w") as clip:
         (video, *_) = original.streams.video
         copy = clip.add_stream_from_template(video)

@@ -27,7 +27,7 @@ VIDEOS, CLASSES, INSTANCES = 212, 20, 3358
 
 
 def make_ground_truth(rng: np.random.Generator) -> dict[str, Any]:
-    """An ActivityNet database of THUMOS14's size: one class a video, actions of some seconds in some minutes."""
+    """Make an ActivityNet database of THUMOS14's size: a class for each video, actions of seconds in minutes."""
     database: dict[str, Any] = {f"video_{v:04}": {"subset": "test", "annotations": []} for v in range(VIDEOS)}
     for v in np.sort(rng.integers(0, VIDEOS, INSTANCES)):
         start = float(rng.uniform(0, 200))
@@ -37,7 +37,7 @@ def make_ground_truth(rng: np.random.Generator) -> dict[str, Any]:
 
 
 def make_detections(count: int, ground_truth: dict[str, Any], rng: np.random.Generator) -> dict[str, Any]:
-    """An ActivityNet submission of ``count`` detections."""
+    """Make an ActivityNet submission of ``count`` detections."""
     results: dict[str, list[dict[str, Any]]] = {name: [] for name in ground_truth["database"]}
     instances = [(name, item) for name, video in ground_truth["database"].items() for item in video["annotations"]]
     for _ in range(count):
@@ -70,7 +70,7 @@ def plain_loops(detections: dict[str, Any], ground_truth: dict[str, Any]) -> flo
 
 
 def pandas_loops(detections: dict[str, Any], ground_truth: dict[str, Any]) -> float:
-    """The same loops on data frames (``get_group``, ``iterrows``), which is how the public code runs."""
+    """Run the same loops on data frames (``get_group``, ``iterrows``), as the public code does."""
     import pandas
 
     truth = pandas.DataFrame(_rows(ground_truth["database"], "annotations"))

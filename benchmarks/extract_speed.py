@@ -103,7 +103,7 @@ def report(options: argparse.Namespace, measured: list[dict]) -> None:
 
 
 def _difference(wanted: Path, found: Path) -> float:
-    """The largest difference of a clip's features, relative to their largest."""
+    """Find the largest difference of a clip's features, relative to their largest."""
     if not wanted.exists() or not found.exists():
         return float("nan")
     pairs = [(np.load(path), np.load(found / path.name)) for path in wanted.glob("*.npy")]

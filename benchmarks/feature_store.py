@@ -79,7 +79,7 @@ def describe_all(store: FeatureStore, videos: Sequence[str]) -> list[Kind]:
 
 
 def table(plain: Path, packed: Path, reads: Sequence[str], rounds: int) -> list[list[str]]:
-    """A row a kind of work; columns: wall and processor for numpy, files, shards."""
+    """Make a table with a row for each kind of work; columns: wall and processor for numpy, files, shards."""
     files, shards = FeatureStore(plain), FeatureStore(packed)
     everything = files.videos()
 

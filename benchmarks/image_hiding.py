@@ -96,7 +96,7 @@ class Tests:
         self.done: dict[tuple[str, int], ImageTest] = {}
 
     def of(self, name: str) -> list[ImageTest]:
-        """The tests of a row's seeds, as far as they are trained."""
+        """List the tests of a row's seeds, as far as they are trained."""
         return [self._test(name, seed) for seed in range(self.seeds) if self._path(name, seed).exists()]
 
     def _path(self, name: str, seed: int) -> Path:

@@ -78,7 +78,7 @@ def trained(
     backbone: str | None,
     epochs: int | None,
 ) -> SegmentationModel:
-    """The model of an arm and seed, trained now if it is not yet."""
+    """Load the model of an arm and seed; train it first if it is not there."""
     path = folder / "model.ckpt"
     if not path.exists():
         recipe = load_recipe(CONFIG)

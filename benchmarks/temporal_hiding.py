@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from hasvideo.datasets.annotations import Annotations, load_annotations
-from hasvideo.extents import read_detections
+from hasvideo.extents import apply_rule
 from hasvideo.features.store import FeatureMeta
 from hasvideo.metrics.bootstrap import paired_bootstrap
 from hasvideo.metrics.detection import Matches, match
@@ -48,7 +48,7 @@ def paper(hiding: HidingConfig = PAPER.hiding, **network: object) -> Recipe:
 
 
 def arms() -> dict[str, Recipe]:
-    """The recipes that the cross-validation compares."""
+    """List the recipes that the cross-validation compares."""
     found = {"paper, nothing hidden (Video-GAP)": paper(VISIBLE), "paper, Hide-and-Seek": paper()}
     found |= {f"paper, p = {p}": paper(HidingConfig(p=p)) for p in (0.25, 0.75)}
     found |= {f"paper, {n} segments": paper(HidingConfig(num_segments=n)) for n in (5, 10, 40)}
@@ -64,7 +64,7 @@ def arms() -> dict[str, Recipe]:
 
 
 def own_arms() -> dict[str, Recipe]:
-    """The defaults of ``hasvideo train``, the same without hiding, and the best found without hiding."""
+    """List the defaults of ``hasvideo train``, the same without hiding, and the best found without hiding."""
     visible = unhidden(OWN_VIDEOS)
     return {
         "`hasvideo train`, nothing hidden": visible,
@@ -102,7 +102,7 @@ def load(folder: Path, subset: str) -> Data:
 
 
 def train_and_detect(recipe: Recipe, seed: int, train: Data, test: Data) -> list[Detections]:
-    """Detections of the test videos with every class that any reading might keep."""
+    """Detect in the test videos, with every class that any rule might keep."""
     truth, features = train
     seeded = replace(recipe, training=replace(recipe.training, seed=seed), min_class_score=min(CLASS_SCORES))
     labels = [truth.videos[v].labels for v in features]
@@ -112,7 +112,7 @@ def train_and_detect(recipe: Recipe, seed: int, train: Data, test: Data) -> list
 
 def reread(found: Sequence[Detections], rule: IntervalRule, class_score: float) -> list[Detections]:
     kept = [replace(d, activations=tuple(a for a in d.activations if a.score >= class_score)) for d in found]
-    return [read_detections(replace(d, rule=rule)) for d in kept]
+    return [apply_rule(replace(d, rule=rule)) for d in kept]
 
 
 def cross_validate(data: Data, seeds: int, log: Path | None, only: str) -> None:

@@ -1,4 +1,4 @@
-"""JSON files of the ActivityNet kind: BaS-Net's ``gt.json``, ActionFormer's ``thumos14.json``, ActivityNet itself.
+"""Convert JSON of the ActivityNet kind: BaS-Net's ``gt.json``, ActionFormer's ``thumos14.json``, ActivityNet itself.
 
     python -m data_prep.activitynet gt.json -o annotations.json
 
@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def read_activitynet(path: Path) -> Annotations:
-    """Read a JSON file of the ActivityNet kind; videos are named without folder and file ending.
+    """Read a JSON file of the ActivityNet kind; names of videos lose their folder and file ending.
 
     Raises:
         HasvideoError: the file cannot be read, or an entry is wrong; the message names it.

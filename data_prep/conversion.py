@@ -1,4 +1,4 @@
-"""What every converter of annotations shares: its options, the written file, and the report on it."""
+"""What all converters of annotations share: their options, the file they write, and the report on it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,13 @@ META_COLUMNS = ("duration_s", "duration", "fps")
 
 
 def converter_parser(module: str, description: str, inputs: str) -> CommandParser:
-    """A parser with the inputs, ``--output`` and ``--meta``; ``inputs`` says what the inputs are."""
+    """Make the parser of a converter: inputs, ``--output`` and ``--meta``.
+
+    Args:
+        module: name of the converter.
+        description: what it does.
+        inputs: what its inputs are.
+    """
     parser = CommandParser(module, description)
     parser.prog = f"python -m data_prep.{module}"
     parser.add_argument("inputs", nargs="+", help=inputs)
@@ -47,13 +53,17 @@ def read_all(paths: Iterable[str], read: Read) -> Annotations:
 
 
 def from_rows(rows: Iterable[tuple[str, str, Instance | None]], source: str) -> Annotations:
-    """Collect (video, subset, instance) rows into videos, keeping the order; None only makes the video known.
+    """Collect rows (video, subset, instance) into videos, keeping the order.
 
-    A video has its id as name, whichever of the rows name it with folder and ending; see
+    Rows may name a video with or without folder and ending; its name becomes its id, see
     :func:`hasvideo.datasets.names.video_ids`.
 
+    Args:
+        rows: an instance each; None in its place adds the video, even if it has no instances.
+        source: the file they are from, for messages.
+
     Raises:
-        HasvideoError: a video is in two subsets, or a name may be that of either of two.
+        HasvideoError: a video is in two subsets, or a name fits two videos.
     """
     subsets: dict[str, str] = {}
     instances: dict[str, list[Instance]] = {}
@@ -68,11 +78,11 @@ def from_rows(rows: Iterable[tuple[str, str, Instance | None]], source: str) -> 
 
 
 def add_meta(annotations: Annotations, path: Path) -> Annotations:
-    """Take durations and frame rates from a CSV file with a row a video.
+    """Add durations and frame rates from a CSV file with a row for each video.
 
     Raises:
-        HasvideoError: the file cannot be read, a column is missing, a name may be that of either of two videos, or a
-            value is not a positive number.
+        HasvideoError: the file cannot be read, a column is missing, a name fits two videos, or a value is not a
+            positive number.
     """
     rows = read_table(path, ("video",), META_COLUMNS, numbers=META_COLUMNS)
     names = same_videos((row["video"] for row in rows), annotations.videos, str(path))
@@ -93,7 +103,7 @@ def add_meta(annotations: Annotations, path: Path) -> Annotations:
 
 
 def positive(text: str | float | None, where: str) -> float | None:
-    """A positive number, or None for nothing; a text may be a time such as ``1:15.5``.
+    """Read a positive number; None for an empty value. A text may be a time such as ``1:15.5``.
 
     Raises:
         HasvideoError: it is something else; the message begins with ``where``.
@@ -131,7 +141,7 @@ def finish(annotations: Annotations, output: str, meta: str | None = None) -> No
 
 
 def quirks(annotations: Annotations) -> list[str]:
-    """What a user of the annotations had better know, a line each."""
+    """List what users of the annotations should know, a line for each oddity."""
     return [*_beyond_the_end(annotations), *_repeated_as(annotations)]
 
 
@@ -155,6 +165,6 @@ def _repeated_as(annotations: Annotations) -> Iterator[str]:
             places[i.label][name, i.start, i.end] += 1
     for inner, own in places.items():
         for outer, other in places.items():
-            # Containment the other way round too is two names of one thing: say it once.
+            # Classes that contain each other are two names of one thing: say it once.
             if inner != outer and own <= other and (own != other or inner < outer):
                 yield f"every {inner} instance ({own.total()}) is also a {outer} instance"

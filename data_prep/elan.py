@@ -1,4 +1,4 @@
-"""ELAN annotation files (``.eaf``).
+"""Convert ELAN annotation files (``.eaf``).
 
     python -m data_prep.elan *.eaf --subset test -o annotations.json
 
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def read_elan(path: Path, subset: str = "test", labels: str = "tier", tiers: Sequence[str] = ()) -> Annotations:
-    """Read one ELAN file; its video is known even if it has no annotations.
+    """Read one ELAN file; a video without annotations is kept too.
 
     Annotations whose time cannot be told, that lie before the video begins, or that have no text to name their class
     are left out, with a warning that counts them.
@@ -135,7 +135,7 @@ class _Document:
 
     @cached_property
     def _between(self) -> dict[str, float]:
-        """Times of the slots without one: at equal distances between those with one around them in the file's order."""
+        """Times of the slots that have none: at equal distances between the nearest slots in the file that have one."""
         found: dict[str, float] = {}
         run: list[str] = []
         before: float | None = None
@@ -150,11 +150,11 @@ class _Document:
         return found
 
     def _aligned(self, items: Sequence[ET.Element]) -> dict[str, Span]:
-        """Spans of one tier's annotations that have slots of their own."""
+        """Compute the spans of one tier's annotations that have slots of their own."""
         ends = {item.get("TIME_SLOT_REF1", ""): item.get("TIME_SLOT_REF2", "") for item in items}
         times = dict(self._times)
-        # Annotations that divide another share their inner slots: a chain of them from a time to a time. In the order
-        # of the file, slots of other tiers may lie between theirs.
+        # Annotations that divide another one share slots: they form a chain, both ends of which have a time. The file
+        # may list slots of other tiers in between, so the chain is followed, not the order of the file.
         for start in [slot for slot in ends if slot in self._times and ends[slot] not in self._times]:
             chain = [ends[start]]
             while chain[-1] in ends and chain[-1] not in self._times and len(chain) <= len(ends):
@@ -181,7 +181,7 @@ def _spread(slots: Sequence[str], before: float, after: float) -> dict[str, floa
 
 
 def _by_parent(items: Sequence[ET.Element]) -> dict[str, list[ET.Element]]:
-    """Annotations by the one they refer to, each lot in its order: one after another that it names as previous."""
+    """Group annotations by the one they refer to; in a group, each comes after the one that it names as previous."""
     lots: dict[str, list[ET.Element]] = {}
     for item in items:
         lots.setdefault(item.get("ANNOTATION_REF", ""), []).append(item)
@@ -195,7 +195,7 @@ def _in_order(lot: Sequence[ET.Element]) -> list[ET.Element]:
         previous = item.get("PREVIOUS_ANNOTATION", "")
         following.setdefault(previous if previous in ids else "", []).append(item)
     ordered = following.pop("", [])
-    for item in ordered:  # grows while it is gone through
+    for item in ordered:  # the loop appends to it
         ordered += following.pop(item.get("ANNOTATION_ID", ""), [])
     return ordered + [item for rest in following.values() for item in rest]
 
@@ -228,7 +228,7 @@ def _instances(
 
 
 def _video(root: ET.Element, path: Path) -> tuple[str, float]:
-    """Name of the linked video, and where in it ELAN's time 0 is, in milliseconds."""
+    """Find the name of the linked video, and where in it ELAN's time 0 is, in milliseconds."""
     links = [dict(link.attrib) for link in root.iter("MEDIA_DESCRIPTOR")]
     header = root.find("HEADER")
     if not links and header is not None and header.get("MEDIA_FILE"):
@@ -250,7 +250,7 @@ def _video(root: ET.Element, path: Path) -> tuple[str, float]:
 
 
 def _rank(link: Mapping[str, str]) -> int:
-    """0 for a video, 1 for what does not say, 2 for sound."""
+    """Rank a link: 0 for a video, 1 if it does not say, 2 for sound."""
     kind, suffix = link.get("MIME_TYPE", "").partition("/")[0], PurePosixPath(_file(link)).suffix.lower()
     if suffix in SOUND_SUFFIXES or (kind == "audio" and suffix not in VIDEO_SUFFIXES):
         return 2
@@ -258,7 +258,7 @@ def _rank(link: Mapping[str, str]) -> int:
 
 
 def _file(link: Mapping[str, str]) -> str:
-    """The linked file's name, without folders."""
+    """Get the name of the linked file, without folders."""
     absolute, relative = (_last(link.get(key, "")) for key in ("MEDIA_URL", "RELATIVE_MEDIA_URL"))
     # ELAN quotes the absolute address, and not always the relative one.
     if relative and relative == unquote(absolute):

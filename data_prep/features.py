@@ -1,4 +1,4 @@
-"""Ready-made features in the layouts that exist, to the canonical feature folder (``docs/formats.md``).
+"""Convert ready-made features, in the layouts that exist, to the canonical feature folder (``docs/formats.md``).
 
     python -m data_prep.features streams features/ -o i3d/ --annotations annotations.json
     python -m data_prep.features joint Thumos14reduced-I3D-JOINTFeatures.npy -o i3d/ --annotations annotations.json
@@ -55,14 +55,14 @@ def main(argv: Sequence[str] | None = None) -> None:
 def convert(
     sequences: Sequences, output: Path, meta: FeatureMeta, known: dict[str, AnnotatedVideo], own_rate: bool = False
 ) -> int:
-    """Write sequences into a canonical feature folder, checking each against what is known of its video.
+    """Write sequences into a canonical feature folder, and check each against what is known of its video.
 
     Args:
         sequences: pairs of a video and its features ``(T, D)``.
         output: the folder.
         meta: what the features are; their D is taken from the first sequence.
         known: durations (seconds) and frame rates by video.
-        own_rate: the features follow each video's own frame rate, so that those of another one need resampling.
+        own_rate: whether features follow the frame rate of their video; if that is not the grid's, they are resampled.
 
     Returns:
         Number of videos.
@@ -101,10 +101,10 @@ def convert(
 
 
 def _first_compared(sequences: Sequences) -> Sequences:
-    """Yield the same, but look at two before anything is written: D is what all have in common, T is not.
+    """Yield the same sequences, after checking by the first two that shapes are (T, D): they share D, not T.
 
     Raises:
-        HasvideoError: the first two have T in common.
+        HasvideoError: they share the first number only.
     """
     first = list(islice(sequences, 2))
     shapes = [array.shape for _, array in first if array.ndim == 2]
@@ -128,10 +128,10 @@ def _check_length(video: str, shape: tuple[int, ...], duration: float, grid: Tim
 
 
 def disagreement(length: int, duration: float, grid: TimeGrid) -> str:
-    """How far the number of features is off what a video of ``duration`` seconds gives; empty where it fits.
+    """Say how far the number of features is from what a video of ``duration`` seconds gives; empty if it fits.
 
-    Tools differ in whether windows may reach beyond the end, and durations are rounded: from one feature fewer than
-    there are whole windows to one more than there are beginnings of a stride, everything fits.
+    Tools differ in whether windows may reach beyond the end, and durations are rounded. So a number fits from one fewer
+    than there are whole windows to one more than there are strides.
     """
     frames = duration * grid.fps
     least = max(1, math.floor((frames - grid.window) / grid.stride))
@@ -143,7 +143,12 @@ def disagreement(length: int, duration: float, grid: TimeGrid) -> str:
 
 
 def resample(array: np.ndarray, grid: TimeGrid, fps: float) -> np.ndarray:
-    """Features ``(T, D)`` that were made at ``fps`` frames per second, as the grid's would be: interpolated in time.
+    """Interpolate features in time, to the frame rate of the grid.
+
+    Args:
+        array: features ``(T, D)``.
+        grid: where the features shall lie.
+        fps: frames per second at which they were made.
 
     Returns:
         Float32 of another T; the same array where the rates are no more than 0.1 % apart.
@@ -161,7 +166,7 @@ def resample(array: np.ndarray, grid: TimeGrid, fps: float) -> np.ndarray:
 
 
 def read_streams(options: Namespace) -> Sequences:
-    """``.../rgb/<video>.npy`` beside ``.../flow/<video>.npy``, in folders of any depth."""
+    """Read ``.../rgb/<video>.npy`` beside ``.../flow/<video>.npy``, in folders of any depth."""
     first = options.streams[0]
     for folder in sorted(path for path in Path(options.input).rglob(first) if path.is_dir()):
         for path in sorted(folder.glob("*.npy")):
@@ -169,7 +174,7 @@ def read_streams(options: Namespace) -> Sequences:
 
 
 def read_pairs(options: Namespace) -> Sequences:
-    """``<video>_rgb.npy`` beside ``<video>_flow.npy``, in folders of any depth."""
+    """Read ``<video>_rgb.npy`` beside ``<video>_flow.npy``, in folders of any depth."""
     ending = f"_{options.streams[0]}.npy"
     for path in sorted(Path(options.input).rglob(f"*{ending}")):
         video = path.name.removesuffix(ending)
@@ -177,13 +182,13 @@ def read_pairs(options: Namespace) -> Sequences:
 
 
 def read_flat(options: Namespace) -> Sequences:
-    """``<video>.npy``."""
+    """Read ``<video>.npy``."""
     for path in sorted(Path(options.input).glob("*.npy")):
         yield path.stem, load_npy(path)
 
 
 def read_joint(options: Namespace) -> Sequences:
-    """One object array of arrays, read one after the other, and the names in their order.
+    """Read one object array of arrays, one after the other, and their names, which are in a file of their own.
 
     Raises:
         HasvideoError: there are not as many names as arrays, or a file is damaged.
@@ -200,7 +205,7 @@ def read_joint(options: Namespace) -> Sequences:
 
 
 def read_pickles(options: Namespace) -> Sequences:
-    """``.pkl`` files: an array of the video that the file is named after, or a dict of arrays by video.
+    """Read ``.pkl`` files: an array of the video that the file is named after, or a dict of arrays by video.
 
     Raises:
         HasvideoError: a file is damaged, or holds anything else.
@@ -217,7 +222,7 @@ def read_pickles(options: Namespace) -> Sequences:
 
 @dataclass(frozen=True)
 class Layout:
-    """How features lie on disk, and how they usually lie in time; None has to be said."""
+    """How to read a layout, and the usual grid of its features; the user has to give what is None."""
 
     read: Callable[[Namespace], Sequences]
     fps: float | None = None
@@ -311,7 +316,7 @@ def _join(paths: Sequence[Path]) -> np.ndarray:
     if max(lengths) - min(lengths) > 1:
         found = ", ".join(f"{path}: {length}" for path, length in zip(paths, lengths, strict=True))
         raise HasvideoError(f"streams of one video have different numbers of features: {found}")
-    # Optical flow needs one frame more than it has frames, so that its sequence may be one shorter.
+    # Optical flow is computed between two frames, so its sequence may be one feature shorter.
     return np.concatenate([array[: min(lengths)] for array in arrays], axis=1)
 
 

@@ -1,4 +1,4 @@
-"""A CSV table with a row an interval: ``video,start,end,label``, and perhaps ``subset``.
+"""Convert a CSV table with a row for each interval: ``video,start,end,label``, and perhaps ``subset``.
 
     python -m data_prep.intervals_csv intervals.csv --subset test -o annotations.json
 
@@ -27,7 +27,11 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def read_intervals_csv(path: Path, subset: str = "test") -> Annotations:
-    """Read a table of intervals; ``subset`` is that of the rows that have none.
+    """Read a table of intervals.
+
+    Args:
+        path: the CSV file.
+        subset: of the rows that name none.
 
     Raises:
         HasvideoError: the file cannot be read, or a row is wrong; the message gives its line.

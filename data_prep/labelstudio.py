@@ -1,4 +1,4 @@
-"""Label Studio exports (JSON or JSON-MIN) of a video timeline (``TimelineLabels``) or of its sound (``Labels``).
+"""Convert Label Studio exports, JSON or JSON-MIN, of a video timeline (``TimelineLabels``) or its sound (``Labels``).
 
     python -m data_prep.labelstudio export.json --fps 25 --subset test -o annotations.json
 
@@ -40,10 +40,15 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def read_labelstudio(path: Path, subset: str = "test", fps: float | None = None) -> Annotations:
-    """Read an export; ``fps`` is that of the tasks that do not say it.
+    """Read an export.
 
-    Of several annotations of a task the first that was not cancelled counts. Predictions never do. What cannot be read
-    of a task is left out, with a warning that counts it.
+    Of several annotations of a task, the first that was not cancelled counts. Predictions never do. Regions that cannot
+    be read are left out, with a warning that counts them.
+
+    Args:
+        path: the export.
+        subset: of the videos.
+        fps: frame rate of the tasks that do not say theirs.
 
     Raises:
         HasvideoError: it is not such an export, a task says no frame rate and none is given, or a range is reversed.
@@ -91,7 +96,10 @@ def _is_address(text: str) -> bool:
 
 
 def _regions(task: Mapping[str, Any], where: str) -> list[Mapping[str, Any]]:
-    """All regions, each with its ``value`` and ``type``: of JSON-MIN, which has lists of values, the lists' names."""
+    """List all regions, each with its ``value`` and ``type``.
+
+    JSON-MIN has named lists of values instead of regions; there the name of the list is the type.
+    """
     given = task.get("annotations", task.get("completions"))  # the latter before version 1.0
     if given is None:
         lists = {name: value for name, value in task.items() if isinstance(value, list)}
@@ -121,13 +129,13 @@ def _instances(regions: Sequence[Mapping[str, Any]], fps: float | None, where: s
 
 
 def _labels(value: Mapping[str, Any]) -> list[str]:
-    """The classes of a region in time; none of one in a picture or a text, which have other keys."""
+    """List the classes of a region in time; empty for regions of pictures and texts, which have other keys."""
     given = value.get("timelinelabels") or (value["labels"] if _is_of_sound(value) else [])
     return [label for label in given if isinstance(label, str) and label] if isinstance(given, list) else []
 
 
 def _ranges(value: Mapping[str, Any], fps: float | None, where: str) -> Iterator[tuple[float, float, str] | None]:
-    """Start and end in seconds and how the file has them, for messages; None for what is no whole range."""
+    """Yield start and end in seconds, and how the file gives them, for messages; None for an incomplete range."""
     if "ranges" not in value:
         ends: tuple[Any, Any] = value.get("start"), value.get("end")
         if _is_of_sound(value) and _are_numbers(ends):

@@ -1,4 +1,4 @@
-"""Pickled arrays of other people's, loaded without letting them run code."""
+"""Load other people's pickled arrays without letting them run code."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def load_pickle(path: Path) -> Any:
 
 
 def stream_object_array(path: Path) -> Iterator[np.ndarray]:
-    """The arrays in a ``.npy`` file of an object array, one after the other: memory holds only a few of them.
+    """Yield the arrays of an object array in a ``.npy`` file one after the other, so that memory holds only a few.
 
     Raises:
         HasvideoError: the file is missing, damaged, or holds something other than data.
     """
-    # An unpickler hands its parts over by calling; in a thread of its own it can be made to wait for each to be taken.
+    # An unpickler calls back for each part. In a thread of its own it can wait until a part is taken.
     parts: Queue[np.ndarray | Exception | None] = Queue(maxsize=1)
     Thread(target=_unpickle_into, args=(Path(path), parts), daemon=True).start()
     while (part := parts.get()) is not None:
@@ -82,7 +82,7 @@ def _unpickle_into(path: Path, parts: Queue[np.ndarray | Exception | None]) -> N
 
 
 class _StreamingUnpickler(pickle._Unpickler):
-    """Gives plain arrays away as soon as they are read, and forgets them."""
+    """Hand over plain arrays as soon as they are read, and forget them."""
 
     def __init__(self, stream: IO[bytes], take: Callable[[np.ndarray], None]) -> None:
         super().__init__(stream, encoding="latin1")
@@ -90,7 +90,7 @@ class _StreamingUnpickler(pickle._Unpickler):
         self._take = take
 
     def find_class(self, module: str, name: str) -> Any:
-        """Only what is on the list, with a stand-in for arrays."""
+        """Find a name that is on the list, or a stand-in if it makes arrays."""
         found = find_allowed(super().find_class, module, name)
         if name == "_reconstruct":
             return lambda *_: _Handover(self._take)

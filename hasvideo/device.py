@@ -1,4 +1,4 @@
-"""Which device computes: what every command and class with a ``device`` asks before it loads a network."""
+"""Choose the device that computes, and check that it works, before a network is loaded."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ logger = logging.getLogger(__name__)
 def resolve_device(device: str = "auto", engine: str = "auto") -> str:
     """Find the device to compute on, and make sure that it works.
 
-    ``auto`` is a GPU on which a small computation succeeds, CUDA's before Apple's, and else the CPU. Which one is
-    logged, and a GPU that fails is warned of. Of several processes that ``torchrun`` or ``accelerate`` started, each
-    gets a CUDA device of its own. Torch is not imported for ``cpu``, nor where there is no sign of a GPU.
+    ``auto`` takes the first GPU on which a small computation succeeds, CUDA before Apple's, else the CPU. The choice is
+    logged; a GPU that fails gives a warning. If ``torchrun`` or ``accelerate`` started several processes, each gets a
+    CUDA device of its own. Torch, which is slow to import, is not imported for ``cpu``, nor where there is no sign of
+    a GPU.
 
     Args:
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-        engine: of the network; ``openvino`` computes on the CPU only.
+        engine: what runs the network; ``openvino`` computes on the CPU only.
 
     Returns:
         ``cpu``, ``cuda``, ``cuda:N`` or ``mps``, for torch.
 
     Raises:
-        UsageError: no such word, or a device that is not here, does not work, or is not for the engine.
-        HasvideoError: ``auto``, and of several processes one has a GPU that does not work.
+        UsageError: the word is unknown, or the device is not here, does not work, or does not go with the engine.
+        HasvideoError: ``auto`` in one of several processes, whose GPU does not work.
     """
     check_name(device)
     if engine == "openvino" and device not in ("auto", "cpu"):
@@ -48,22 +49,22 @@ def resolve_device(device: str = "auto", engine: str = "auto") -> str:
 
 
 def check_name(device: str) -> None:
-    """Make sure that it is a device's name, whether there is such a device or not.
+    """Check that a word names a device, whether there is such a device here or not.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it does not.
     """
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", device):
         raise UsageError(f"unknown --device {device!r}; accepted: {ACCEPTED}")
 
 
 def processes() -> int:
-    """How many processes ``torchrun`` or ``accelerate`` started, this one among them."""
+    """Count the processes that ``torchrun`` or ``accelerate`` started, this one included."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def _choose() -> str:
-    """A GPU that works, else the CPU; it is logged."""
+    """Choose a GPU that works, else the CPU, and log which."""
     chosen, why = "cpu", ""
     if "torch" in sys.modules or _may_have_gpu():
         for device in map(_own, _gpus()):
@@ -82,10 +83,10 @@ def _choose() -> str:
 
 
 def _own(device: str) -> str:
-    """``cuda`` as this one of several processes means it.
+    """Name the CUDA device of this process, if there are several processes; else return the name as it is.
 
     Raises:
-        UsageError: one device for all of them.
+        UsageError: a single device was asked for, for all of them.
     """
     if processes() == 1 or not device.startswith("cuda"):
         return device
@@ -105,7 +106,7 @@ def _gpus() -> list[str]:
 
 
 def _flaw(device: str) -> str | None:
-    """Why a device cannot compute what the networks do; None if it can."""
+    """Say why a device cannot compute what the networks compute; None if it can."""
     import torch
     from torch.nn import functional
 
@@ -118,7 +119,7 @@ def _flaw(device: str) -> str | None:
 
 
 def _may_have_gpu() -> bool:
-    """Whether there is any sign of a GPU: to ask torch takes a second and some 200 MB, which OpenVINO does without."""
+    """Look for any sign of a GPU without torch, whose import costs a second and 200 MB that OpenVINO does not need."""
     return sys.platform != "linux" or Path("/dev/kfd").exists() or _has_cuda_driver()  # kfd: AMD's
 
 
@@ -131,7 +132,7 @@ def _has_cuda_driver() -> bool:
 
 
 def _why_no_gpu() -> str:
-    """What owners of a GPU should know where torch finds none."""
+    """Say why torch finds no GPU, if its owner can do something about it; else nothing."""
     import torch
 
     built = torch.version.cuda or torch.version.hip

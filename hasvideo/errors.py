@@ -1,4 +1,4 @@
-"""The two ways a job can fail; commands turn them into one line on stderr and an exit code."""
+"""The ways in which a job can fail; commands turn them into one line on standard error and an exit code."""
 
 from __future__ import annotations
 

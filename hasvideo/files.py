@@ -1,4 +1,4 @@
-"""Reading files, and writing them whole or not at all: under a temporary name beside the target, then renamed."""
+"""Read files; write them whole or not at all, by writing beside the target and renaming."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def atomic_path(target: Path) -> Iterator[Path]:
     The temporary name keeps the target's suffix, since some libraries choose the format by it.
 
     Raises:
-        HasvideoError: the folder cannot be made, or the file not written (read-only, disk full). Any OSError of the
-            block becomes this one, also one that has to do with another file.
+        HasvideoError: the folder cannot be made, or the file cannot be written (read-only, disk full). Every OSError
+            of the block becomes this one, even if another file caused it.
     """
     target = Path(target)
     temporary: Path | None = None
@@ -54,10 +54,10 @@ def write_bytes(target: Path, data: bytes) -> None:
 
 
 def read_text(path: Path) -> str:
-    """The text of a UTF-8 file.
+    """Read a UTF-8 text file.
 
     Raises:
-        HasvideoError: it cannot be read, or is no such text.
+        HasvideoError: it cannot be read, or is not UTF-8 text.
     """
     try:
         return path.read_text(encoding="utf-8")
@@ -68,7 +68,7 @@ def read_text(path: Path) -> str:
 
 
 def file_sha256(path: Path) -> str:
-    """Hash of a file's content, hexadecimal.
+    """Compute the SHA-256 of a file's content, in hexadecimal.
 
     Raises:
         OSError: it cannot be read.
@@ -78,7 +78,7 @@ def file_sha256(path: Path) -> str:
 
 
 def check_writable(folder: Path) -> None:
-    """Make sure, before work begins, that files can be written to the folder; make it if it is not there.
+    """Make the folder if it is not there, and check that files can be written to it, before work begins.
 
     Raises:
         HasvideoError: they cannot.

@@ -1,4 +1,4 @@
-"""Pickles of arrays loaded without letting them run code."""
+"""Load pickles of arrays without letting them run code."""
 
 from __future__ import annotations
 
@@ -15,15 +15,20 @@ _ALLOWED = {("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode")} | {
 
 
 class AllowListUnpickler(pickle.Unpickler):
-    """Unpickles arrays, numbers, strings and containers of them, and refuses everything else."""
+    """Unpickle arrays, numbers, strings and containers of them; refuse everything else."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """Only what is on the list: any other name could be a function that the pickle then calls."""
+        """Find a name that is on the list; any other could be a function that the pickle then calls."""
         return find_allowed(super().find_class, module, name)
 
 
 def find_allowed(find: Callable[[str, str], Any], module: str, name: str) -> Any:
-    """What ``find`` gives for a name on the list, whichever NumPy wrote it and whichever reads it.
+    """Find a name that is on the list, whichever version of NumPy wrote it and whichever reads it.
+
+    Args:
+        find: the unpickler's own way to find a name.
+        module: that the pickle asks for.
+        name: in that module.
 
     Raises:
         pickle.UnpicklingError: the name is not on the list.
@@ -32,5 +37,5 @@ def find_allowed(find: Callable[[str, str], Any], module: str, name: str) -> Any
         raise pickle.UnpicklingError(f"it asks for {module}.{name}, which data does not need")
     try:
         return find(module.replace("numpy.core.", "numpy._core."), name)
-    except ImportError:  # NumPy 1 has not all of it under the new name
+    except ImportError:  # NumPy 1 does not have all of it under the new name
         return find(module.replace("numpy._core.", "numpy.core."), name)

@@ -1,4 +1,4 @@
-"""Watch the frames of a video as they are worked on: show progress, keep a film strip."""
+"""Follow the frames of a video while they are processed: show progress, keep a film strip."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class VideoProgress:
-    """A progress bar on standard error, in seconds of video, with the time that is left.
+    """Show a progress bar on standard error, in seconds of video, with the time that is left.
 
     Args:
         name: text before the bar, such as the video's name.
@@ -30,7 +30,7 @@ class VideoProgress:
         self._bar: tqdm | None = None
 
     def __call__(self, info: VideoInfo, time: float, frames: np.ndarray) -> None:
-        """Move the bar: the frames from ``time`` (seconds) on are being worked on."""
+        """Move the bar to ``time`` (seconds), where the frames that are being processed begin."""
         if self._bar is None:
             self._bar = self._open(info)
         self._bar.update(max(0.0, time - self._start - self._bar.n))
@@ -59,16 +59,16 @@ class VideoProgress:
             disable=self._quiet,
             leave=False,
             bar_format=shape,
-            delay=1e-3,  # an interrupt while tqdm is not yet built would end in its traceback: draw later
+            delay=1e-3,  # tqdm interrupted while it is being built shows a traceback: draw later
         )
 
 
 class FilmStrip:
-    """A few small frames, evenly spaced over a video whose length is not known in advance.
+    """Keep a few small frames, evenly spaced over a video whose length is not known in advance.
 
     Args:
-        most: most frames to keep; when there are more, every second one goes.
-        height: pixels, about, that a frame is thinned to.
+        most: number of frames to keep at most; before there would be more, every second one is dropped.
+        height: pixels, approximately, to which a frame is reduced by leaving out rows and columns.
 
     Attributes:
         frames: the frames in order, each ``(seconds, uint8 (h, w, 3))``.
@@ -79,7 +79,7 @@ class FilmStrip:
         self._most, self._height, self._spacing = most, height, 0.0
 
     def __call__(self, info: VideoInfo, time: float, frames: np.ndarray) -> None:
-        """Keep the first of these frames, unless the last one that was kept is too near in time."""
+        """Keep the first of these frames, unless it is too near in time to the last one kept."""
         if self.frames and time < self.frames[-1][0] + self._spacing:
             return
         if len(self.frames) == self._most:

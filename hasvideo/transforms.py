@@ -14,12 +14,17 @@ from hasvideo.hiding import Fill, PatchHiding
 
 
 class HidePatches(v2.Transform):
-    """Hides square patches of the images of a sample and leaves all else as it is; for training pipelines only.
+    """Hide square patches of the images of a sample, and leave all else as it is; for training pipelines only.
+
+    Random numbers come from torch's global generator, as in torchvision's own transforms.
 
     >>> v2.Compose([v2.ToImage(), v2.RandomCrop(224), HidePatches(fill=mean_of_uint8_pixels)])
 
     Args:
-        sizes, p, fill, noise: as in :class:`hasvideo.hiding.PatchHiding`. Randomness is torch's own.
+        sizes: pixels; each image draws one of them, and 0 hides nothing.
+        p: probability, 0..1, that a patch is hidden.
+        fill: what hidden patches take, as in :class:`hasvideo.hiding.PatchHiding`.
+        noise: what is added to it, as there.
 
     Raises:
         ValueError: no sizes or a negative one, or ``p`` outside 0..1.
@@ -38,7 +43,7 @@ class HidePatches(v2.Transform):
         self.hiding = PatchHiding(sizes, p, fill, noise)
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        """Hide patches of an image ``(C, H, W)``, or of a batch ``(B, C, H, W)``, each in places of its own.
+        """Hide patches of an image ``(C, H, W)``, or of a batch ``(B, C, H, W)``, each with its own patches.
 
         Raises:
             TypeError: the image is a PIL image.

@@ -1,4 +1,4 @@
-"""The values that travel between modules: frozen, with no logic beyond their own. Times are seconds."""
+"""The values that modules hand to each other: frozen, without logic beyond their own. Times are seconds."""
 
 from __future__ import annotations
 
@@ -30,11 +30,12 @@ class VideoInfo:
     """What a video file, or a stream, says of itself.
 
     Attributes:
-        path: the file, as given; of a stream a :class:`hasvideo.frames.live.StreamPath`.
-        duration: seconds, from what players call 0 to the last frame's end; of a stream, infinity while it is read, and
-            in results how much of it was.
+        path: the file, as given; for a stream, a :class:`hasvideo.frames.live.StreamPath`.
+        duration: seconds, from what players call 0 to the end of the last frame. For a stream it is infinity while
+            reading; in results it is how much was read.
         fps: average frames per second of the file (not of the features).
-        width, height: pixels as displayed, after rotation.
+        width: pixels as displayed, after rotation.
+        height: pixels as displayed, after rotation.
         rotation: degrees clockwise that the decoder applied (0, 90, 180, 270).
     """
 
@@ -47,16 +48,16 @@ class VideoInfo:
 
     @property
     def is_stream(self) -> bool:
-        """Whether it was a stream, of which nothing is left to link to."""
+        """Whether it was a stream; then there is no file to link to."""
         return bool(getattr(self.path, "address", ""))
 
 
 @dataclass(frozen=True)
 class TimeGrid:
-    """Where in time the features of a sequence lie. Frames are counted at ``fps`` (the extractor's, not the file's).
+    """Where in time the features of a video lie.
 
-    Feature ``i`` sees the ``window`` frames from ``offset + i * stride``; a negative offset means that it looks
-    back before the frame it starts with.
+    Feature ``i`` sees the ``window`` frames from ``offset + i * stride`` on. Frames are counted at ``fps``, the rate of
+    the extractor, which need not be the file's. With a negative offset the first feature begins before the video does.
 
     Attributes:
         fps: frames per second that the extractor is fed.
@@ -83,24 +84,29 @@ class TimeGrid:
         return self.stride / self.fps
 
     def count(self, frames: int) -> int:
-        """Features of a sequence of ``frames`` frames: those whose centre lies inside it, at least one."""
+        """Count the features of a video of ``frames`` frames: those whose centre lies inside it, and at least one."""
         return max(1, math.ceil((frames - self.offset - self.window / 2) / self.stride))
 
     def centers(self, length: int) -> np.ndarray:
-        """Centre of each of the first ``length`` features, seconds, float64 ``(length,)``."""
+        """Compute the centres of the first ``length`` features, seconds, float64 ``(length,)``."""
         return (self.offset + np.arange(length) * self.stride + self.window / 2) / self.fps
 
     def edges(self, length: int, duration: float) -> np.ndarray:
-        """Borders of the features' cells, seconds, float64 ``(length + 1,)``: cell i is ``[edges[i], edges[i+1]]``.
+        """Compute the borders of the features' cells, seconds, float64 ``(length + 1,)``.
 
-        Inner edges are half-way between neighbouring centres; the outer ones are 0 and ``duration``.
+        Cell i spans ``edges[i]..edges[i + 1]``. Inner edges lie half-way between neighbouring centres; the outer ones
+        are 0 and ``duration``.
+
+        Args:
+            length: number of features.
+            duration: of the video, seconds.
         """
         centers = self.centers(length)
         inner = (centers[1:] + centers[:-1]) / 2
         return np.clip(np.concatenate([[0.0], inner, [duration]]), 0.0, duration)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain dict for JSON; ``TimeGrid(**d)`` reads it back."""
+        """Return a plain dict for JSON; ``TimeGrid(**d)`` reads it back."""
         return asdict(self)
 
 
@@ -115,7 +121,7 @@ class Interval:
 
     @property
     def segment(self) -> tuple[float, float]:
-        """Start and end as files hold them, see :func:`rounded`: apart, also where they are not by a microsecond."""
+        """Start and end as files hold them, see :func:`rounded`; at least a microsecond apart."""
         start, end = rounded(self.start), rounded(self.end)
         return start, end if end > start else rounded(start + 1e-6)
 
@@ -167,7 +173,7 @@ class Detections:
         intervals: by falling score.
         activations: the classes that were considered, by falling video-level score.
         edges: borders of the CAM's cells, seconds, float64 ``(T + 1,)``; cell i spans ``edges[i]..edges[i+1]``.
-        rule: how intervals were read off the activations.
+        rule: how the activations became intervals.
         model: name of the model or path of the checkpoint.
     """
 
@@ -180,14 +186,14 @@ class Detections:
     model: str = ""
 
     def to_results(self) -> list[dict[str, Any]]:
-        """The video's entry in an ActivityNet submission: ``[{"label", "score", "segment": [start, end]}, ...]``.
+        """Make the video's entry of an ActivityNet submission: ``[{"label", "score", "segment": [start, end]}, ...]``.
 
-        Its numbers are :func:`rounded`: what is scored in memory is what is scored from a file.
+        Its numbers are :func:`rounded`, so that scoring in memory gives what scoring the file gives.
         """
         return [{"label": i.label, "score": rounded(i.score), "segment": [*i.segment]} for i in self.intervals]
 
     def to_dataframe(self) -> pandas.DataFrame:
-        """A row an interval: ``video, start, end, label, score``.
+        """Make a data frame with a row for each interval: ``video, start, end, label, score``.
 
         Raises:
             HasvideoError: pandas is not installed.
@@ -225,7 +231,7 @@ class Box:
 
     @classmethod
     def from_corners(cls, corners: Sequence[float], label: str, score: float = 1.0) -> Box:
-        """The box of ``(xmin, ymin, xmax, ymax)``."""
+        """Make a box of ``(xmin, ymin, xmax, ymax)``."""
         xmin, ymin, xmax, ymax = map(float, corners)
         return cls(xmin, ymin, xmax, ymax, label, score)
 
@@ -243,7 +249,7 @@ class BoxRule:
         threshold: fraction, 0..1, of the CAM's range from which a pixel belongs to an object (paper: 0.2 for AlexNet,
             0.3 for GoogLeNet).
         mode: ``max`` cuts at ``threshold * max``; ``minmax`` at ``min + threshold * (max - min)``.
-        every: a box around every connected component, not only around the largest.
+        every: whether every connected component gets a box; otherwise only the largest does.
     """
 
     threshold: float = 0.2
@@ -260,7 +266,7 @@ class ImageDetections:
         info: the file's own data.
         boxes: by falling score.
         activations: the classes that were considered, by falling image-level score; each CAM covers the whole image.
-        rule: how boxes were read off the activations.
+        rule: how the activations became boxes.
         model: path of the checkpoint.
         truth: boxes that are known, where they were given (their scores are 1); the pictures show them.
     """
@@ -276,7 +282,7 @@ class ImageDetections:
 
 @dataclass(frozen=True)
 class ImagePrediction:
-    """What a method says of one image.
+    """What a method answers for one image.
 
     Attributes:
         classes: by falling score; more than five do no harm. Empty where the method only localizes.
@@ -287,7 +293,7 @@ class ImagePrediction:
     boxes: tuple[Box, ...] = ()
 
     def box_of(self, label: str) -> Box | None:
-        """The best box of a class, None if there is none."""
+        """Find the best box of a class; None if it has none."""
         return next((box for box in self.boxes if box.label == label), None)
 
 

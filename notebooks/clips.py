@@ -36,7 +36,7 @@ OBJECTS = {
 
 
 def frames_of(film: str, start: float, end: float, middle: float = 0.5) -> np.ndarray:
-    """A part of a film as squares, uint8 ``(T, 224, 224, 3)`` at 25 frames a second."""
+    """Read a part of a film as squares, uint8 ``(T, 224, 224, 3)`` at 25 frames a second."""
     frames = _frames(film, start, end, SIDE)
     left = round((frames.shape[2] - SIDE) * middle)
     return frames[:, :, left : left + SIDE]
@@ -129,7 +129,7 @@ def _compose(
 
 
 def _part(frames: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """A second and a half or more of a shot, as it is or mirrored."""
+    """Cut a second and a half or more from a shot, as it is or mirrored."""
     length = generator.integers(38, len(frames) + 1)
     first = generator.integers(len(frames) - length + 1)
     return frames[first : first + length, :, :: generator.choice((-1, 1))]
@@ -143,7 +143,7 @@ def _cut(film: str, start: float, end: float, sides: tuple[int, int, int, int]) 
 def _paste(
     cut: np.ndarray, ground: np.ndarray, generator: np.random.Generator
 ) -> tuple[Image.Image, tuple[int, int, int, int]]:
-    """An object somewhere on a scene, two fifths to four fifths of the image's side long; and its box."""
+    """Place an object somewhere on a scene, two fifths to four fifths of the image's side long; return its box too."""
     scene = ground[generator.integers(len(ground))][:, :: generator.choice((-1, 1))]
     x = generator.integers(scene.shape[1] - 240 + 1)
     image = Image.fromarray(np.ascontiguousarray(scene[:, x : x + 240])).resize((IMAGE, IMAGE))

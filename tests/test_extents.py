@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hasvideo.errors import UsageError
-from hasvideo.extents import check_rule, components, cut_value, find_intervals, read_detections
+from hasvideo.extents import apply_rule, check_rule, components, cut_value, find_intervals
 from hasvideo.types import Activation, Detections, Interval, IntervalRule, VideoInfo
 
 
@@ -104,7 +104,7 @@ def test_intervals_of_a_class_never_overlap_and_come_by_falling_score(cams, thre
     rule = IntervalRule(threshold, "minmax", merge_gap=gap)
     edges = np.array([0, 1, 2, 2, 3, 4, 5.5])  # with a cell of no length
     video = Detections("v", VideoInfo(Path("v.mp4"), 5.5, 25, 320, 240), (), activations, edges, rule)
-    found = read_detections(video).intervals
+    found = apply_rule(video).intervals
     assert [(-i.score, i.start) for i in found] == sorted((-i.score, i.start) for i in found)
     for label in {i.label for i in found}:
         ordered = sorted((i.start, i.end) for i in found if i.label == label)

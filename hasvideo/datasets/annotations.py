@@ -1,7 +1,7 @@
-"""Ground truth and detections: reading, checking and writing the canonical ActivityNet JSON files.
+"""Read, check and write ground truth and detections, the two canonical ActivityNet JSON files.
 
-Both formats are described in ``docs/formats.md``. Times are seconds. Whatever is wrong with a file is an error that
-names the file and the entry as one would reach it in the JSON, such as ``gt.json: database["v1"].annotations[3]``.
+``docs/formats.md`` describes both. Times are seconds. Whatever is wrong with a file is an error that names the file and
+the entry, by its path in the JSON, such as ``gt.json: database["v1"].annotations[3]``.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ THUMOS14_CLASSES = {
 
 _SUBSETS = {"train": "train", "training": "train", "val": "validation", "valid": "validation", "test": "test"}
 _SUBSETS |= {"validation": "validation", "testing": "test"}
-# The THUMOS14 validation videos are what everybody trains on, and files call their subset by either name.
+# Everybody trains on THUMOS14's validation videos, so files call their subset by either name.
 _STANDS_IN = {"train": "validation", "validation": "train"}
 
 
@@ -95,7 +95,8 @@ class Segments:
         labels: names of the classes, C of them.
         video: index into ``videos``, int ``(N,)``.
         label: index into ``labels``, int ``(N,)``.
-        start, end: seconds, float64 ``(N,)``.
+        start: seconds, float64 ``(N,)``.
+        end: seconds, float64 ``(N,)``.
         score: higher is surer, float64 ``(N,)``; 1 for ground truth.
         source: the file's name, for messages.
     """
@@ -154,11 +155,11 @@ class Annotations:
         return list(dict.fromkeys(video.subset for video in self.videos.values()))
 
     def select(self, subset: str) -> Annotations:
-        """The videos of one subset.
+        """Select the videos of one subset.
 
-        Case does not matter, nor which of train/training, val/valid/validation, test/testing the file uses. A file
-        that has a train but no validation subset, or the reverse, answers to both names, with a warning: THUMOS14's
-        validation videos go by either.
+        Case does not matter, nor which of train/training, val/valid/validation, test/testing the file uses. THUMOS14's
+        validation videos are called by either name, train or validation. So if a file has only one of these two
+        subsets, both names select it, with a warning.
 
         Raises:
             UsageError: there is no such subset.
@@ -176,10 +177,13 @@ class Annotations:
         return replace(self, videos=chosen)
 
     def named_like(self, known: Iterable[str]) -> Annotations:
-        """The same videos, called what others call them; see :func:`hasvideo.datasets.names.same_videos`.
+        """Rename the videos to the names of the same videos in another file.
+
+        Args:
+            known: names in the other file; see :func:`hasvideo.datasets.names.same_videos`.
 
         Raises:
-            HasvideoError: a name may be that of either of two videos, or two entries are one video.
+            HasvideoError: a name fits two videos, or two entries are one video.
         """
         names = same_videos(self.videos, known, self.source)
         renamed: dict[str, AnnotatedVideo] = {}
@@ -190,10 +194,13 @@ class Annotations:
         return replace(self, videos=renamed)
 
     def select_for_evaluation(self, subset: str | None = None) -> Annotations:
-        """The videos to score on: those of ``subset``, by default the only subset with instances, else ``test``.
+        """Select the videos to score on.
+
+        Args:
+            subset: their subset; by default the only one with instances, or else ``test``.
 
         Raises:
-            UsageError: there is no such subset, it has no instances, or the choice is not clear.
+            UsageError: there is no such subset, it has no instances, or several subsets come into question.
         """
         if subset is None:
             filled = {_canonical(v.subset): v.subset for v in self.videos.values() if v.labels}
@@ -207,7 +214,7 @@ class Annotations:
         return chosen
 
     def segments(self) -> Segments:
-        """All instances as columns, ``Ambiguous`` ones included."""
+        """Put all instances into columns, ``Ambiguous`` ones included."""
         rows = [(v, i) for v, video in enumerate(self.videos.values()) for i in video.instances]
         labels: dict[str, int] = {}
         label = [labels.setdefault(i.label, len(labels)) for _, i in rows]
@@ -223,16 +230,16 @@ class Annotations:
         )
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Per subset: ``videos``, those ``annotated`` with an instance, ``instances`` and ``classes``.
+        """Count, for each subset: ``videos``, those ``annotated`` with an instance, ``instances`` and ``classes``.
 
-        ``Ambiguous`` intervals are no instances; they and the videos that have some are ``ambiguous`` and
-        ``ambiguous_videos``.
+        ``Ambiguous`` intervals are not instances: ``ambiguous`` counts them, ``ambiguous_videos`` the videos that have
+        some.
         """
         videos = self.videos.values()
         return {name: _count([video for video in videos if video.subset == name]) for name in self.subsets}
 
     def to_dict(self) -> dict[str, Any]:
-        """The canonical JSON object; :func:`parse_annotations` reads it back."""
+        """Make the canonical JSON object; :func:`parse_annotations` reads it back."""
         return {
             "version": "hasvideo",
             "taxonomy": [],
@@ -252,7 +259,7 @@ def load_annotations(path: str | Path) -> Annotations:
 
 
 def parse_annotations(data: Any, source: str = "ground truth") -> Annotations:
-    """Check a loaded ground-truth object (see :func:`load_annotations`); ``source`` names it in messages."""
+    """Check a loaded ground-truth object, as :func:`load_annotations` does; ``source`` names it in messages."""
     database = _member(data, "database", "results", source, "a detections file; ground truth")
     return Annotations({str(name): _parse_video(name, entry, source) for name, entry in database.items()}, source)
 
@@ -276,7 +283,9 @@ def load_detections(path: str | Path) -> Segments:
 
 
 def parse_detections(data: Any, source: str = "detections") -> Segments:
-    """Check detections and put them into columns, keeping their order; ``source`` names them in messages.
+    """Check detections, and put them into columns in the order they have.
+
+    Intervals without length are kept, and match nothing; a warning counts them.
 
     Args:
         data: a loaded submission ``{"results": {video: [{"label", "score", "segment"}]}}``, or what ``localize``
@@ -284,8 +293,7 @@ def parse_detections(data: Any, source: str = "detections") -> Segments:
         source: name for messages.
 
     Raises:
-        HasvideoError: it is no submission, or an interval in it is reversed; the message names it. Intervals without
-            length are kept, and match nothing; a warning counts them.
+        HasvideoError: it is no submission, or an interval in it is reversed; the message names it.
     """
     if isinstance(data, Detections):
         data = [data]
@@ -325,7 +333,7 @@ def load_json(path: str | Path) -> Any:
 
 
 def parse_segment(value: Any, where: str) -> tuple[float, float]:
-    """``[start, end]`` as floats, seconds; numbers may be strings.
+    """Read ``[start, end]`` as floats, seconds; the numbers may be strings.
 
     Raises:
         HasvideoError: it is not two finite numbers with start <= end; the message begins with ``where``.
@@ -435,7 +443,7 @@ def _columns(results: Mapping[str, Any], source: str) -> Segments:
 
 
 def _blame(results: Mapping[str, Any], source: str) -> None:
-    """Raise the error of the first entry that is wrong: the bulk conversion knows only that there is one."""
+    """Raise the error of the first wrong entry: converting all at once only showed that there is one."""
     for name, items in results.items():
         where = f'{source}: results["{name}"]'
         if not isinstance(items, list):

@@ -1,7 +1,7 @@
-"""Boxes and maps of images that any method saved, and the ground truth to compare them with.
+"""Read boxes and maps that any method saved for images, and the ground truth to compare them with.
 
-Images go by the file name's stem, ``ILSVRC2012_val_00000001``, in every format. The formats are described in
-``docs/formats.md``. Whatever is wrong with a file is an error that names the file and the entry.
+In every format the stem of its file names an image, ``ILSVRC2012_val_00000001``. ``docs/formats.md`` describes the
+formats. Whatever is wrong with a file is an error that names the file and the entry.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def _wsol_rows(path: Path, count: int) -> Iterator[tuple[str, list[int]]]:
 
 
 def image_id(name: str) -> str:
-    """The id of an image whose file is ``name``: without folders and the suffixes of images and arrays."""
+    """Make the id of an image from the name of its file, or its map's: without folders and suffix."""
     name = Path(name).name
     for suffix in _SUFFIXES:
         name = name[: -len(suffix)] if name.lower().endswith(suffix) else name
@@ -123,7 +123,9 @@ def image_id(name: str) -> str:
 
 
 def read_predictions(path: str | Path, truth: ImageGroundTruth) -> dict[str, ImagePrediction]:
-    """Read boxes, and classes where the format has them; else a class is as sure as its best box.
+    """Read predicted boxes, and classes where the format has them.
+
+    In a format without classes, the classes follow from the boxes: a class has the score of its best box.
 
     Args:
         path: ``.json``: what ``localize`` writes for images, or COCO's results; ``.csv``: columns ``image, label, xmin,
@@ -131,7 +133,7 @@ def read_predictions(path: str | Path, truth: ImageGroundTruth) -> dict[str, Ima
         truth: says which images and classes there are.
 
     Raises:
-        UsageError: no such file, or of another kind.
+        UsageError: there is no such file, or it is of another kind.
         HasvideoError: it is damaged, or names an image or a class that the ground truth does not know.
     """
     path = Path(path)
@@ -160,10 +162,10 @@ def _renamed(prediction: ImagePrediction, names: Mapping[str, str]) -> ImagePred
 
 
 def check_images(images: Iterable[str], truth: ImageGroundTruth, path: Path) -> None:
-    """Make sure that the ground truth knows these images.
+    """Check that the ground truth knows these images.
 
     Raises:
-        HasvideoError: it does not.
+        HasvideoError: it does not know one.
     """
     unknown = set(images) - truth.images.keys()
     if unknown:
@@ -192,7 +194,7 @@ def _read_csv(path: Path) -> dict[str, ImagePrediction]:
 
 
 def _at(where: str, parse: Callable[..., Any], *arguments: Any) -> Any:
-    """What ``parse`` makes of an entry; what goes wrong is said together with its place."""
+    """Call ``parse`` on an entry; if that fails, raise an error that begins with ``where``, the entry's place."""
     try:
         return parse(*arguments)
     except (KeyError, IndexError, TypeError, ValueError) as error:
@@ -246,7 +248,7 @@ def _prediction(classes: Sequence[str], boxes: Sequence[Box]) -> ImagePrediction
 
 
 def find_cams(folder: Path, truth: ImageGroundTruth) -> dict[str, Path]:
-    """Maps ``<id>.npy`` in a folder and the folders in it, by image id.
+    """Find the maps ``<id>.npy`` in a folder and the folders in it, by image id.
 
     Raises:
         UsageError: there are none.
@@ -260,7 +262,7 @@ def find_cams(folder: Path, truth: ImageGroundTruth) -> dict[str, Path]:
 
 
 def read_cam(path: Path) -> np.ndarray:
-    """A map of the image's class over the whole image, float ``(h, w)``.
+    """Read a map of the image's class over the whole image, float ``(h, w)``.
 
     Raises:
         HasvideoError: the file is no array of two dimensions, or has values that are not finite.

@@ -1,4 +1,4 @@
-"""Anyone's own videos with video-level labels: a CSV file beside them, or a folder a class."""
+"""Read video-level labels of your own videos: from a folder for each class, or from a CSV file."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class LabelledVideo:
 
 
 def class_folders(folder: Path) -> dict[str, LabelledVideo]:
-    """The videos of a folder that holds a folder for each class, by name without suffix.
+    """Find the videos of a folder that holds a folder for each class, by name without suffix.
 
     Raises:
         UsageError: there is no such folder, it holds no class folders, a video lies beside them, a class folder holds
@@ -58,7 +58,7 @@ def class_folders(folder: Path) -> dict[str, LabelledVideo]:
 
 
 def labelled_files(videos: Sequence[str], labels: Path, recursive: bool = False) -> dict[str, LabelledVideo]:
-    """The videos that files, folders and patterns name, with labels from a CSV file, by name without suffix.
+    """Find videos, and their labels in a CSV file, by name without suffix.
 
     Args:
         videos: paths or patterns, see :func:`hasvideo.inputs.find_videos`.
@@ -73,7 +73,7 @@ def labelled_files(videos: Sequence[str], labels: Path, recursive: bool = False)
     if inputs.missing:
         raise inputs.missing[0][1]
     paths = unique_names(inputs.files.values())
-    # A name is compared to all of the file's where its ending is known, else to what is left without it.
+    # Of a file with an ending of media files the whole name is compared, of others the name without ending.
     known = {path.name if VideoName.of(path.name).ending else name: name for name, path in paths.items()}
     read = read_labels(labels)
     called = same_videos(read, known, str(labels))
@@ -90,10 +90,11 @@ def labelled_files(videos: Sequence[str], labels: Path, recursive: bool = False)
 
 
 def labelled_features(stored: Collection[str], labels: Path) -> dict[str, LabelledVideo]:
-    """The videos of a CSV file whose features are there, by the names that these have.
+    """Find the videos of a CSV file, by the names under which their features are stored.
 
     Args:
-        stored: names of the videos with features; others keep their name in the CSV file, without folder and suffix.
+        stored: names of the videos with features. A video without features keeps its name in the CSV file, without
+            folder and suffix.
         labels: CSV file, see :func:`read_labels`.
 
     Raises:
@@ -110,9 +111,10 @@ def labelled_features(stored: Collection[str], labels: Path) -> dict[str, Labell
 
 
 def read_labels(path: Path) -> dict[str, set[str]]:
-    """The classes of each video from a CSV file with the columns ``video`` and ``label``, a row for each pair.
+    """Read the classes of each video from a CSV file with the columns ``video`` and ``label``, a row for each pair.
 
-    Videos are named as the file names them. How the file may be written: :func:`hasvideo.datasets.table.read_table`.
+    Videos keep the names that the file gives them. :func:`hasvideo.datasets.table.read_table` says how such files may
+    look.
 
     Raises:
         HasvideoError: the file cannot be read, lacks a column, or has a row that is not filled; the message names it.
@@ -126,11 +128,11 @@ def read_labels(path: Path) -> dict[str, set[str]]:
 
 
 def check_classes(videos: Mapping[str, LabelledVideo], background: str) -> None:
-    """Make sure that there is something to learn.
+    """Check that there is something to learn.
 
     Raises:
-        UsageError: a class has fewer than two videos, there are fewer than two classes, or a video that shows nothing
-            (``background``) also shows something.
+        UsageError: a class has fewer than two videos, there are fewer than two classes, or a video has the label
+            ``background``, which means that it shows no class, beside another label.
     """
     counts = Counter(label for video in videos.values() for label in video.labels)
     few = [f"{name} ({count})" for name, count in sorted(counts.items()) if count < 2]
@@ -145,13 +147,13 @@ def check_classes(videos: Mapping[str, LabelledVideo], background: str) -> None:
 
 
 def hold_out(videos: Mapping[str, LabelledVideo], share: float, seed: int) -> list[str]:
-    """Draw videos to test on: of each class about a share, at least one of a class of three or more.
+    """Draw videos to test on: about the same share of each class.
 
-    Two videos of every class are left to train on, so that a class of two gives none away.
+    Two videos of every class always stay to train on. So a class of two gives none; a larger one gives at least one.
 
     Args:
         videos: by name.
-        share: 0..1.
+        share: fraction, 0..1.
         seed: of the draw.
     """
     counts = Counter(label for video in videos.values() for label in video.labels)
@@ -168,7 +170,7 @@ def hold_out(videos: Mapping[str, LabelledVideo], share: float, seed: int) -> li
 
 
 def unique_names(paths: Iterable[Path]) -> dict[str, Path]:
-    """Paths by their names without suffix, in order.
+    """Index paths by their names without suffix, in order.
 
     Raises:
         UsageError: two have the same name.

@@ -1,4 +1,4 @@
-"""ILSVRC classification and localization: images in folders, boxes as XML or as the solution CSV, and their checks.
+"""Read and check ILSVRC classification and localization: images in folders, boxes as XML or as the solution CSV.
 
 The layout of Kaggle's "ImageNet Object Localization Challenge"::
 
@@ -61,7 +61,7 @@ class Ilsvrc:
         train: image and wnid.
         val: images by id (the stem).
         truth: of the validation images, by id.
-        problems: what is wrong with single images: they are left out, each with its reason.
+        problems: a line for each image that is left out, with the reason.
     """
 
     classes: dict[str, str]
@@ -71,7 +71,7 @@ class Ilsvrc:
     problems: list[str] = field(default_factory=list)
 
     def counts(self) -> str:
-        """One line about what there is."""
+        """Describe the data set in one line."""
         per_class = Counter(wnid for _, wnid in self.train)
         boxes = sum(len(truth.boxes) for truth in self.truth.values())
         return (
@@ -81,9 +81,9 @@ class Ilsvrc:
 
 
 def load_ilsvrc(root: str | Path) -> Ilsvrc:
-    """Find the files of a data set and check that they fit together.
+    """Find the files of a data set, and check that they fit together.
 
-    Images are not opened, but for those whose size no XML tells, and which the boxes are then checked against.
+    An image is opened only if no XML file tells its size, which the check of its boxes needs.
 
     Args:
         root: the folder that holds ``LOC_synset_mapping.txt`` and ``ILSVRC``.
@@ -91,7 +91,7 @@ def load_ilsvrc(root: str | Path) -> Ilsvrc:
     Raises:
         UsageError: the folder is not laid out like this, or a split is empty.
         HasvideoError: classes differ between mapping, training folders and validation labels, a file is damaged, no
-            validation image has boxes, or one whose size no XML tells cannot be read or has a box outside of it.
+            validation image has boxes, or an opened image cannot be read or has a box outside of it.
     """
     root = Path(root)
     classes = read_mapping(root)
@@ -113,7 +113,7 @@ def load_ilsvrc(root: str | Path) -> Ilsvrc:
 
 
 def find_unreadable(paths: Sequence[Path], progress: bool = False) -> dict[Path, str]:
-    """The images that cannot be decoded, and why; all of them are decoded for it, by several threads."""
+    """Decode all images, in several threads, and return those that cannot be decoded, with the reason."""
     with ThreadPoolExecutor() as pool:
         reasons = tqdm(pool.map(_why_unreadable, paths), "checking", len(paths), False, disable=not progress)
         return {path: reason for path, reason in zip(paths, reasons, strict=True) if reason}
@@ -128,7 +128,7 @@ def _why_unreadable(path: Path) -> str:
 
 
 def _with_size(truth: ImageTruth, path: Path) -> ImageTruth:
-    """The solution CSV does not tell sizes; the image does.
+    """Read the size off the image if it is not known: the solution CSV does not tell it.
 
     Raises:
         HasvideoError: the image cannot be read, or a box is outside of it.
@@ -140,7 +140,7 @@ def _with_size(truth: ImageTruth, path: Path) -> ImageTruth:
 
 
 def read_mapping(root: Path) -> dict[str, str]:
-    """Names by wnid, from ``LOC_synset_mapping.txt``.
+    """Read the names of the classes, by wnid, from ``LOC_synset_mapping.txt``.
 
     Raises:
         UsageError: there is no such file.
@@ -164,13 +164,13 @@ def read_mapping(root: Path) -> dict[str, str]:
 
 
 def readable_names(classes: Mapping[str, str]) -> tuple[str, ...]:
-    """The classes' names, in their order; with the wnid behind it where two have the same, as ImageNet's cranes."""
+    """List the names of the classes; two with the same name, as ImageNet's cranes, get their wnids behind it."""
     counts = Counter(classes.values())
     return tuple(name if counts[name] == 1 else f"{name} ({wnid})" for wnid, name in classes.items())
 
 
 def read_truth(path: str | Path, problems: list[str] | None = None) -> dict[str, ImageTruth]:
-    """Boxes by image id, from XML files, or from the solution CSV where there are none.
+    """Read boxes by image id, from XML files, or from the solution CSV if there are none.
 
     Args:
         path: an ILSVRC root, a folder of XML files, or a solution CSV (which does not tell the sizes of images).
@@ -200,7 +200,7 @@ class ImageSample(NamedTuple):
 
 
 class LabelledImages(Dataset[ImageSample]):
-    """Images squeezed into squares, with their classes; read when asked for, or all held in memory.
+    """Images scaled to squares, with their classes; read when asked for, or all held in memory.
 
     Args:
         files: image and class name each.
@@ -210,7 +210,7 @@ class LabelledImages(Dataset[ImageSample]):
         problems: gets a line for every file that is left out.
 
     Raises:
-        HasvideoError: no file can be read, or (when asked for) one cannot.
+        HasvideoError: no file can be read; or, when it is asked for, a file cannot.
     """
 
     def __init__(
@@ -231,7 +231,7 @@ class LabelledImages(Dataset[ImageSample]):
 
     @cached_property
     def statistics(self) -> tuple[Tensor, Tensor]:
-        """What :func:`image_statistics` says of the images, which are read for it once."""
+        """Mean and deviation of the channels, see :func:`image_statistics`; computed once, by reading the images."""
         return image_statistics(self)
 
     def __len__(self) -> int:
@@ -264,7 +264,7 @@ class LabelledImages(Dataset[ImageSample]):
 
 
 def read_square(path: Path, size: int) -> Tensor:
-    """An image squeezed into a square, RGB uint8 ``(3, size, size)``.
+    """Read an image, scaled to a square whatever its shape, RGB uint8 ``(3, size, size)``.
 
     Raises:
         HasvideoError: the file cannot be read.
@@ -273,7 +273,12 @@ def read_square(path: Path, size: int) -> Tensor:
 
 
 def image_statistics(samples: LabelledImages, most: int = 20_000) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each channel, float32 ``(3,)`` in 0..255, over at most so many spread images."""
+    """Compute mean and standard deviation of each channel, float32 ``(3,)`` in 0..255.
+
+    Args:
+        samples: the images.
+        most: number of images to read at most, evenly spread.
+    """
     chosen = np.linspace(0, len(samples) - 1, min(most, len(samples))).round().astype(int)
     return channel_statistics(samples[index].image for index in chosen.tolist())
 

@@ -1,4 +1,4 @@
-"""Names of videos: with and without folder and file ending they are one video, wherever files name them."""
+"""Match names of videos: with or without folder and file ending, a name means the same video in every file."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from hasvideo.errors import HasvideoError
 from hasvideo.inputs import VIDEO_SUFFIXES
 
 SOUND_SUFFIXES = frozenset({".aac", ".aif", ".aiff", ".flac", ".m4a", ".mp3", ".oga", ".ogg", ".opus", ".wav", ".wma"})
-# Files with these endings are no videos in a folder, but may be given by themselves.
+# Files with these endings are not taken from a folder, but may be given by name.
 _MORE = frozenset({".3g2", ".asf", ".divx", ".dv", ".f4v", ".gif", ".m2v", ".mjpeg", ".ogm", ".rm", ".webp", ".y4m"})
 _MEDIA = VIDEO_SUFFIXES | SOUND_SUFFIXES | _MORE
 
 
 class VideoName(NamedTuple):
-    """What a name says of a file; folder and ending are empty where it does not say them.
+    """The parts of a name; folder and ending are empty if the name does not have them.
 
     Attributes:
         folder: as it is written, with ``/``.
@@ -29,7 +29,7 @@ class VideoName(NamedTuple):
 
     @classmethod
     def of(cls, name: str) -> VideoName:
-        """Take a name apart."""
+        """Split a name into its parts."""
         folder, _, base = name.replace("\\", "/").rpartition("/")
         stem, dot, ending = base.rpartition(".")
         ending = dot + ending.lower()
@@ -38,7 +38,7 @@ class VideoName(NamedTuple):
         return cls(f"{folder}/".removeprefix("./").rstrip("/"), stem, ending)
 
     def may_be(self, other: VideoName) -> bool:
-        """Whether two names can be of one video: nothing that both say differs."""
+        """Check whether two names can mean one video: the parts that both have are equal."""
         return self.stem == other.stem and all(a == b or not a or not b for a, b in zip(self, other, strict=True))
 
 
@@ -56,7 +56,7 @@ def video_ids(names: Iterable[str], source: str) -> dict[str, str]:
         source: the file that uses them, for messages.
 
     Raises:
-        HasvideoError: a name may be that of either of two videos, as "b" would be above.
+        HasvideoError: a name fits two videos, as "b" would above.
     """
     groups: dict[str, dict[str, VideoName]] = {}
     for name in names:
@@ -72,18 +72,18 @@ def video_ids(names: Iterable[str], source: str) -> dict[str, str]:
 
 
 def same_videos(names: Iterable[str], known: Iterable[str], source: str) -> dict[str, str]:
-    """By name, what another file calls that video; the name itself where the other does not know it.
+    """Translate names of videos into those that another file uses; a name that it does not know stays as it is.
 
     >>> same_videos(["a.mp4", "b", "c"], ["a", "b.avi"], "detections.json")
     {'a.mp4': 'a', 'b': 'b.avi', 'c': 'c'}
 
     Args:
         names: as the one file writes them.
-        known: as the other does.
+        known: names as the other file writes them.
         source: the first file, for messages.
 
     Raises:
-        HasvideoError: a name may be that of either of two known videos, or two different videos that of one.
+        HasvideoError: a name fits two known videos, or two different videos fit one.
     """
     of_stem: dict[str, dict[str, VideoName]] = {}
     for name in known:
@@ -111,9 +111,9 @@ def _is_one_video(names: Iterable[VideoName]) -> bool:
 
 
 def _check_clear(group: dict[str, VideoName], source: str) -> None:
-    """Make sure that no two of several videos' names can be of one.
+    """Check that no name of the group fits two of its videos.
 
-    Pair by pair would take too long where each video has a folder of its own and all are called the same.
+    Comparing every pair would take too long if each video is in a folder of its own and all have the same name.
     """
     whole = {parts: name for name, parts in group.items() if parts.folder and parts.ending}
     vague = {parts: name for name, parts in group.items() if parts not in whole}

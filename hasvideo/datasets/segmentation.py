@@ -1,4 +1,4 @@
-"""Images with a class for every pixel, in the layout of PASCAL VOC, and the joint changes of both in training.
+"""Read images with a class for every pixel, in the layout of PASCAL VOC.
 
 The layout, whose ``<root>`` is a folder such as ``VOCdevkit/VOC2012``::
 
@@ -47,11 +47,11 @@ class Pair(NamedTuple):
 
 
 def read_classes(root: str | Path) -> tuple[str, ...]:
-    """Names of the classes, from ``classes.txt``, or VOC's where there is none.
+    """Read the names of the classes from ``classes.txt``; without that file they are VOC's.
 
     Raises:
         UsageError: there is no such folder.
-        HasvideoError: a name occurs twice, there is none, or there are more than masks can tell apart.
+        HasvideoError: a name occurs twice, there is none, or there are more than a mask can number.
     """
     path = Path(root) / "classes.txt"
     if not Path(root).is_dir():
@@ -65,7 +65,7 @@ def read_classes(root: str | Path) -> tuple[str, ...]:
 
 
 def find_pairs(root: str | Path, listed: str | Path, masks: str | Path = MASKS) -> dict[str, Pair]:
-    """The files of a list, by id in its order.
+    """Find the files that a list names, by id in the order of the list.
 
     Args:
         root: the folder of ``JPEGImages``.
@@ -98,17 +98,18 @@ def training_pairs(
     extra: str | Path | None = None,
     extra_masks: str | Path = EXTRA_MASKS,
 ) -> dict[str, Pair]:
-    """The images of a training list, with those of a further list that are neither in it nor tested on.
+    """Find the images to train on: those of a list, and those of an extra list that are not tested on.
 
     Args:
-        root, train: see :func:`find_pairs`.
-        test: what will be tested on; SBD has many of VOC's validation images.
-        extra: the further list, as SBD's.
-        extra_masks: folder of its masks.
+        root: the folder of ``JPEGImages``.
+        train: the list, see :func:`find_pairs`.
+        test: images that will be tested on; SBD has many of VOC's validation images.
+        extra: the extra list, as SBD's.
+        extra_masks: folder of the masks of the extra list.
 
     Raises:
-        UsageError: as :func:`find_pairs`.
-        HasvideoError: as :func:`find_pairs`.
+        UsageError: see :func:`find_pairs`.
+        HasvideoError: see :func:`find_pairs`.
     """
     pairs = find_pairs(root, train)
     if extra is None:
@@ -139,7 +140,7 @@ class SegmentedImages(Dataset[Segmented]):
         in_memory: read all now (4 bytes a pixel).
 
     Raises:
-        HasvideoError: (when read) a file is damaged, sizes differ, or a mask holds an unknown label.
+        HasvideoError: when a file is read that is damaged, sizes differ, or a mask holds an unknown label.
     """
 
     def __init__(self, pairs: Mapping[str, Pair], classes: int, in_memory: bool = False) -> None:
@@ -150,7 +151,7 @@ class SegmentedImages(Dataset[Segmented]):
 
     @cached_property
     def statistics(self) -> tuple[Tensor, Tensor]:
-        """What :func:`image_statistics` says of the images, which are read for it once."""
+        """Mean and deviation of the channels, see :func:`image_statistics`; computed once, by reading the images."""
         return image_statistics(self)
 
     def __len__(self) -> int:
@@ -161,7 +162,7 @@ class SegmentedImages(Dataset[Segmented]):
 
 
 def read_pair(pair: Pair, classes: int) -> Segmented:
-    """An image and its mask.
+    """Read an image and its mask.
 
     Raises:
         HasvideoError: a file cannot be read, the sizes differ, or the mask holds a label that is none of the classes.
@@ -183,7 +184,7 @@ def read_pair(pair: Pair, classes: int) -> Segmented:
 
 
 def read_mask(path: str | Path) -> np.ndarray:
-    """The class numbers in a mask, uint8 ``(H, W)``: of a palette the indices, not the colours; of SBD its ``.mat``.
+    """Read the class numbers of a mask, uint8 ``(H, W)``: the indices of a palette, or SBD's ``.mat``.
 
     Raises:
         HasvideoError: the file cannot be read or holds colours.
@@ -193,12 +194,12 @@ def read_mask(path: str | Path) -> np.ndarray:
 
 
 def image_statistics(samples: SegmentedImages) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each channel over all images; see :func:`channel_statistics`."""
+    """Compute mean and standard deviation of each channel over all images; see :func:`channel_statistics`."""
     return channel_statistics(samples[index].image for index in range(len(samples)))
 
 
 def _id(line: str) -> str:
-    """The id in a line of a list; SBD's as passed on has the paths ``/JPEGImages/<id>.jpg /...Aug/<id>.png``."""
+    """Take the id from a line of a list; copies of SBD's list have ``/JPEGImages/<id>.jpg /...Aug/<id>.png`` there."""
     return Path(line.split()[0]).stem if "/" in line else line.split()[0]
 
 

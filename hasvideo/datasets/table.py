@@ -1,4 +1,4 @@
-"""Tables as people's programs write them: the one reader of all CSV files that commands take."""
+"""Read tables as spreadsheets and other programs write them: the one reader of all CSV files that commands take."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
 
 _BOMS = (
     (codecs.BOM_UTF8, "UTF-8-SIG"),
-    (codecs.BOM_UTF32_LE, "UTF-32"),  # begins like UTF-16's, so it is looked for before
+    (codecs.BOM_UTF32_LE, "UTF-32"),  # begins with UTF-16's, so it is tried first
     (codecs.BOM_UTF32_BE, "UTF-32"),
     (codecs.BOM_UTF16_LE, "UTF-16"),
     (codecs.BOM_UTF16_BE, "UTF-16"),
@@ -47,7 +47,7 @@ class Row:
     columns: tuple[str, ...]
 
     def __getitem__(self, column: str) -> str:
-        """Text of a cell that must be filled.
+        """Return the text of a cell that must be filled.
 
         Raises:
             HasvideoError: it is empty.
@@ -60,11 +60,11 @@ class Row:
         return text
 
     def get(self, column: str) -> str:
-        """Text of a cell; empty where the table has no such column."""
+        """Return the text of a cell; empty if the table has no such column."""
         return self.cells.get(column, "")
 
     def number(self, column: str) -> float:
-        """A number; see :func:`parse_number`.
+        """Read a cell as a number; see :func:`parse_number`.
 
         Raises:
             HasvideoError: it is none, or the cell is empty.
@@ -75,7 +75,7 @@ class Row:
             raise HasvideoError(f"{self.where}: {column} {error}") from None
 
     def seconds(self, column: str) -> float:
-        """A time; see :func:`parse_seconds`.
+        """Read a cell as a time; see :func:`parse_seconds`.
 
         Raises:
             HasvideoError: it is none, or the cell is empty.
@@ -91,20 +91,21 @@ def read_table(
 ) -> list[Row]:
     """Read the rows of a CSV file, whatever program wrote it.
 
-    The first line names the columns, in any case and order; others than those asked for are passed over, as are empty
-    rows. Cells are separated by what the first line shows to separate the known names, of comma, semicolon, tab and
-    bar, or by what a line ``sep=;`` before it says. The text is UTF-8, UTF-16 or UTF-32, else Windows-1252.
+    The first line names the columns, in any case and order. Columns that were not asked for and empty rows are passed
+    over. Cells are separated by comma, semicolon, tab or bar: the one that splits the first line into most of the names
+    asked for, or the one that a line ``sep=;`` before it declares. The text is UTF-8, UTF-16 or UTF-32, else
+    Windows-1252.
 
     Args:
         path: the file.
         columns: names of the columns that it must have; reading an empty cell of them is an error.
-        optional: names of those that it may have.
-        numbers: which of them hold numbers or times. Where some have decimal points, one such as ``1,250`` is not
-            clear, and so an error.
+        optional: names of the columns that it may have.
+        numbers: names of the columns of numbers or times. If some of these have decimal points, a number such as
+            ``1,250`` may be a thousand or a fraction, and so is an error.
 
     Raises:
         HasvideoError: the file cannot be read, a column is missing or there twice, a row has more cells than there are
-            columns, a quote is not closed, or a number is not clear; the message names the line.
+            columns, a quote is not closed, or a number can be read in two ways; the message names the line.
     """
     path = Path(path)
     text = _decode(path)
@@ -123,7 +124,7 @@ def read_table(
 
 
 def parse_number(text: str) -> float:
-    """A number with a decimal point or a decimal comma.
+    """Read a number with a decimal point or a decimal comma.
 
     Raises:
         ValueError: it is none, or has both, as with separated thousands.
@@ -134,7 +135,7 @@ def parse_number(text: str) -> float:
 
 
 def parse_seconds(text: str) -> float:
-    """Seconds of a time: ``75.5`` or ``75,5``, ``1:15.5`` (minutes), or ``0:01:15.5`` (hours).
+    """Read a time as seconds: ``75.5`` or ``75,5``, ``1:15.5`` (minutes), or ``0:01:15.5`` (hours).
 
     Raises:
         ValueError: it is none of these.
@@ -156,7 +157,7 @@ def _decode(path: Path) -> str:
     except OSError as error:
         raise HasvideoError(f"cannot read {path}: {error.strerror or error}") from error
     encoding = next((name for bom, name in _BOMS if data.startswith(bom)), "")
-    if not encoding and 0 in data[:2]:  # a column's name begins with a letter, so these are its two bytes
+    if not encoding and 0 in data[:2]:  # the two bytes of a letter, with which a column's name begins
         encoding = "UTF-16-LE" if data[0] else "UTF-16-BE"
     try:
         return data.decode(encoding or "UTF-8")
@@ -177,7 +178,7 @@ def _folded(name: str) -> str:
 
 
 def _header(text: str, separator: str) -> list[str]:
-    """The names in the first row that is not empty, folded."""
+    """Read the names in the first row that is not empty, without regard to case and blanks."""
     try:
         first: list[str] = next((cells for cells in _reader(text, separator) if any(map(str.strip, cells))), [])
     except csv.Error:
@@ -186,7 +187,14 @@ def _header(text: str, separator: str) -> list[str]:
 
 
 def _records(path: Path, text: str, separator: str, line: int) -> Iterator[tuple[int, list[str]]]:
-    """The rows that are not empty, with the numbers of their first lines; ``line`` is that of the text's first."""
+    """Yield the rows that are not empty, each with the number of its first line.
+
+    Args:
+        path: of the file, for messages.
+        text: its content.
+        separator: what stands between cells.
+        line: number of the first line of the text.
+    """
     # A last line of our own shows whether a quote is still open there, which the csv module passes over.
     reader = _reader(f"{text}\n{_END}", separator)
     start, following, cells = line, line, []

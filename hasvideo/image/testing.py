@@ -1,4 +1,4 @@
-"""How well a trained localizer does on images whose boxes are known."""
+"""Test a trained localizer on images whose boxes are known."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hasvideo.metrics.failures import Failures, find_failures
 from hasvideo.metrics.localization import LocalizationScores, MaxBoxAcc, max_box_acc, score_images
 from hasvideo.types import Activation, Box, BoxRule, ImageDetections, ImageInfo, ImagePrediction
 
-_MOST = 5  # classes for which a box is made: Top-5 Loc needs so many
+_MOST = 5  # classes for which a box is made: Top-5 Loc needs five
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class ImageTest:
 
     Attributes:
         model: the model's name.
-        rule: how boxes were read off the CAMs.
+        rule: how the CAMs became boxes.
         truth: what is known, by image id.
         classes: the most probable classes of each image, by falling probability, without their CAMs.
         known: the CAM of each image's true class.
@@ -74,7 +74,7 @@ class ImageTest:
         return max_box_acc(ScaledMaps(list(self.known), lambda i: self.known[i].cam), self.true_boxes, self.sizes)
 
     def detections(self) -> list[ImageDetections]:
-        """The boxes as the writers take them, without the CAMs."""
+        """Put the boxes into the form that writers take, without the CAMs."""
         return [
             ImageDetections(
                 image,
@@ -93,7 +93,7 @@ def run_test(model: ImageModel, samples: LabelledImages, truth: Mapping[str, Ima
     """Classify images and localize their most probable classes and their true one.
 
     Args:
-        model: what was trained.
+        model: the trained localizer.
         samples: the images, with their classes; files are named by image id.
         truth: by image id, with the images' sizes.
     """

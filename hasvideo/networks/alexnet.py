@@ -17,7 +17,7 @@ conv7      3, 1, 1                       512          13 x 13
 
 Sources: Krizhevsky, "One weird trick" (2014), whose channels torchvision's weights have too; CAM (Zhou et al., CVPR
 2016), which dropped the last pooling; Hide-and-Seek (Singh & Lee, ICCV 2017), which added conv6 and conv7. An image of
-224 pixels gives the same map, since conv1 then answers 55 x 55.
+224 pixels gives the same map, since conv1 then gives 55 x 55.
 """
 
 from __future__ import annotations
@@ -43,7 +43,10 @@ PRETRAINED = Pretrained(
 
 
 def trunk(config: ImageConfig) -> Trunk:
-    """AlexNet's convolutions; with ``half_size`` conv1 has kernel 6 and stride 2, so 112 pixels give 13 x 13 too."""
+    """Make AlexNet's convolutions.
+
+    With ``half_size`` conv1 has kernel 6 and stride 2, so that images of 112 pixels give a map of 13 x 13 too.
+    """
     widths = scale(CHANNELS, config.width)
     kernel, stride = (6, 2) if config.half_size else (11, 4)
     first = convolution(3, widths[0], kernel, stride, 2, config.batch_norm)

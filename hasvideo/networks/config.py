@@ -1,4 +1,4 @@
-"""What networks are made of. Without torch, for commands to show; checkpoints keep it."""
+"""Settings of the networks, which checkpoints keep. Free of torch, so that commands can show them at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Classification = Literal["softmax", "sigmoid"]
 
 @dataclass(frozen=True)
 class TemporalConfig:
-    """What a :class:`hasvideo.networks.temporal.TemporalNetwork` is made of; it travels in the checkpoint.
+    """Settings of a :class:`hasvideo.networks.temporal.TemporalNetwork`.
 
     Raises:
         UsageError: a setting is out of its range.
@@ -48,7 +48,7 @@ class TemporalConfig:
         check_choices(self, pooling=Pooling, normalisation=Normalisation, classification=Classification)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain dict for JSON; ``TemporalConfig(**d)`` reads it back."""
+        """Return a plain dict for JSON; ``TemporalConfig(**d)`` reads it back."""
         return asdict(self)
 
 
@@ -58,7 +58,7 @@ InputDropout = Literal["training", "always"]
 
 @dataclass(frozen=True)
 class ImageConfig:
-    """What a :class:`hasvideo.networks.gap.GapNetwork` is made of, and the images it takes; checkpoints keep it.
+    """Settings of a :class:`hasvideo.networks.gap.GapNetwork`, and the images that it takes.
 
     Raises:
         UsageError: a setting is out of its range.
@@ -87,7 +87,7 @@ class ImageConfig:
         check_choices(self, architecture=Architecture, pooling=Pooling, input_dropout_at=InputDropout)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain dict for JSON; ``ImageConfig(**d)`` reads it back."""
+        """Return a plain dict for JSON; ``ImageConfig(**d)`` reads it back."""
         return asdict(self)
 
 
@@ -96,7 +96,7 @@ MOST_SKIPS = 2
 
 @dataclass(frozen=True)
 class FcnConfig:
-    """What a :class:`hasvideo.networks.fcn.Fcn` is made of; checkpoints keep it. The encoder is AlexNet-GAP's.
+    """Settings of a :class:`hasvideo.networks.fcn.Fcn`, whose encoder is AlexNet-GAP's.
 
     Raises:
         UsageError: a setting is out of its range.
@@ -116,5 +116,5 @@ class FcnConfig:
             raise UsageError(f"skips must be from 0 to {MOST_SKIPS}, got {self.skips}")
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain dict for JSON; ``FcnConfig(**d)`` reads it back."""
+        """Return a plain dict for JSON; ``FcnConfig(**d)`` reads it back."""
         return asdict(self)

@@ -38,7 +38,7 @@ from hasvideo.networks.gap import GapNetwork, normalise
 
 
 class Fcn(nn.Module):
-    """Scores every class at every pixel of an image.
+    """Score every class at every pixel of an image.
 
     >>> scores = Fcn(FcnConfig(num_classes=21, skips=2))(images)  # (B, 21, H, W) of images (B, 3, H, W)
 
@@ -76,7 +76,7 @@ class Fcn(nn.Module):
         self.to_pixels = Upsampling(config.num_classes, grids[-1]).requires_grad_(False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Class scores (logits) ``(B, C, H, W)``, float32, of RGB images ``(B, 3, H, W)``, uint8 or float 0..255."""
+        """Score pixels: logits ``(B, C, H, W)``, float32, of RGB images ``(B, 3, H, W)``, uint8 or float 0..255."""
         height, width = images.shape[-2:]
         x = normalise(images, self.image_mean, self.image_std).contiguous(memory_format=torch.channels_last)
         x = F.pad(x, (0, self._lacking(width), 0, self._lacking(height)))  # zero is the mean colour here
@@ -91,7 +91,10 @@ class Fcn(nn.Module):
         return self.to_pixels(scores, (height, width))
 
     def _lacking(self, size: int) -> int:
-        """Pixels to add to a side, so that no pixel lies further outside of the last cell than the cells lie apart."""
+        """Count the pixels to add to a side of ``size`` pixels, so that cells cover it to the end.
+
+        Covered means: no pixel is further from the centre of the last cell than that is from the one before.
+        """
         grid = _grid(self._windows)
         needed = max(1, math.ceil((size - 1 - grid.first) / grid.stride))
         for kernel, stride, padding in reversed(self._windows):
@@ -114,14 +117,14 @@ class Grid(NamedTuple):
     first: float
 
     def seen_from(self, finer: Grid) -> Grid:
-        """The same cells counted in those of another grid of the same image."""
+        """Give the place of these cells on another, finer grid of the same image."""
         return Grid(self.stride // finer.stride, (self.first - finer.first) / finer.stride)
 
 
 class Upsampling(nn.Module):
-    """Brings maps to a finer grid, each channel by itself; bilinear to begin with, exact up to the border.
+    """Scale maps to a finer grid, each channel by itself; bilinear before training, exact up to the border.
 
-    Beyond its outermost cells a map goes on as it ends there.
+    Beyond its outermost cells a map keeps the values of these.
 
     Args:
         channels: of the maps.
@@ -137,8 +140,8 @@ class Upsampling(nn.Module):
         self.start = round(grid.stride + (kernel - 1) / 2 - grid.first)
 
     def forward(self, maps: Tensor, size: Sequence[int]) -> Tensor:
-        """Maps ``(B, C, h, w)`` as float32 ``(B, C, *size)``."""
-        with torch.autocast(maps.device.type, enabled=False):  # halves would blur the pixels, and are slower here
+        """Scale maps ``(B, C, h, w)`` to float32 ``(B, C, *size)``."""
+        with torch.autocast(maps.device.type, enabled=False):  # half precision would blur pixels, and is slower here
             x = F.pad(maps.float(), (1, 1, 1, 1), mode="replicate").contiguous(memory_format=torch.channels_last)
             x = F.conv_transpose2d(x, self.weight, stride=self.stride, groups=len(self.weight))
         return x[..., self.start : self.start + size[0], self.start : self.start + size[1]]
@@ -149,14 +152,14 @@ def load_encoder(network: Fcn, backbone: GapNetwork, name: str) -> str:
 
     Args:
         network: changed in place.
-        backbone: trained with or without hiding.
+        backbone: the classifier, trained with or without hiding.
         name: of the backbone, for messages.
 
     Returns:
         One line that says which layers were loaded.
 
     Raises:
-        UsageError: it is not the same AlexNet.
+        UsageError: the backbone is not the same AlexNet.
     """
     ours, theirs = network.config, backbone.config
     wanted = {"architecture": "alexnet", "width": ours.width, "batch_norm": ours.batch_norm}
@@ -180,14 +183,14 @@ def _window(layer: nn.Module) -> Window:
 
 
 def _convolution(layer: nn.Module) -> nn.Conv2d:
-    """The convolution of a layer, which batch norm and ReLU may follow."""
+    """Get the convolution of a layer, which batch norm and ReLU may follow."""
     found = next(layer.children())
     assert isinstance(found, nn.Conv2d)
     return found
 
 
 def _grid(windows: Sequence[Window]) -> Grid:
-    """Where the cells of the last layer lie on the image."""
+    """Compute where the cells of the last layer lie on the image."""
     step, first = 1, 0.0
     for kernel, stride, padding in windows:
         first += step * ((kernel - 1) / 2 - padding)

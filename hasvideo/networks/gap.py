@@ -1,4 +1,4 @@
-"""Image classifiers that end in a CAM head, made from an architecture's convolutions."""
+"""Image classifiers that end in a CAM head: the convolutions of an architecture, and the head."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ TRUNKS: dict[Architecture, Callable[[ImageConfig], Trunk]] = {
     "googlenet": googlenet.trunk,
     "resnet50": resnet.trunk,
 }
-"""Architectures by name: each makes the convolutions of a config."""
+"""Architectures by name: each function makes the convolutions that a config describes."""
 
 CONV1_MOMENTUM = 0.01
 
 
 class GapNetwork(nn.Module):
-    """Classifies an image and says, by the CAM, which of its places spoke for each class.
+    """Classify images, and show by the CAM which places of an image spoke for each class.
 
     >>> network = GapNetwork(ImageConfig("googlenet", num_classes=10))
     >>> scores, cam = network.localize(images)  # (B, 10), (B, 10, 14, 14) of images (B, 3, 224, 224)
 
-    The statistics of the training images are buffers of the network, so that they travel with it: ``image_mean`` is
-    what hidden patches are filled with, and it is subtracted before the first layer, where a hidden patch therefore is
-    zero.
+    The statistics of the training images are buffers of the network, so that they travel with it. Hidden patches are
+    filled with ``image_mean``. It is also subtracted before the first layer, which therefore sees a hidden patch as
+    zeros.
 
     Args:
         config: architecture, number of classes, pooling, dropout on the input.
-        conv1_hiding: hides cells of the first layer's answers while training, by their running mean; None hides none.
+        conv1_hiding: hides cells of the first layer's output while training (see :class:`MeanHiding`); None hides none.
 
     Raises:
-        UsageError: the architecture has no such width, or not without batch norm.
+        UsageError: the architecture does not come in this width, or not without batch norm.
     """
 
     image_mean: Tensor
@@ -56,16 +56,16 @@ class GapNetwork(nn.Module):
         self.head = CamHead(trunk.channels, config.num_classes, config.pooling, config.topk_divisor)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Class scores (logits) ``(B, C)`` of RGB images ``(B, 3, H, W)``, uint8 or float 0..255."""
+        """Score the classes: logits ``(B, C)`` of RGB images ``(B, 3, H, W)``, uint8 or float 0..255."""
         return self.head(self.features(images))
 
     def localize(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Class scores (logits) ``(B, C)`` and CAM ``(B, C, h, w)`` of images as in :meth:`forward`."""
+        """Compute class scores (logits) ``(B, C)`` and CAM ``(B, C, h, w)`` of images as in :meth:`forward`."""
         cam = self.head.cam(self.features(images))
         return self.head.pool(cam), cam
 
     def features(self, images: Tensor) -> Tensor:
-        """What the head sees, ``(B, D, h, w)``."""
+        """Compute the feature maps that the head takes, ``(B, D, h, w)``, of images as in :meth:`forward`."""
         x = normalise(images, self.image_mean, self.image_std).contiguous(memory_format=torch.channels_last)
         config = self.config
         if config.input_dropout:
@@ -77,15 +77,15 @@ class GapNetwork(nn.Module):
 
 
 def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """Images ``(B, C, H, W)`` of any dtype as float32, less the mean ``(C,)``, in units of the deviation ``(C,)``."""
+    """Normalise images ``(B, C, H, W)`` to float32: subtract the mean ``(C,)``, divide by the deviation ``(C,)``."""
     return (images.float() - mean[:, None, None]) / std[:, None, None]
 
 
 class MeanHiding(nn.Module):
-    """Hides cells of feature maps while training, by the running mean of each channel.
+    """Hide cells of feature maps while training; they take the running mean of their channel.
 
     Args:
-        hiding: which cells.
+        hiding: chooses the cells.
         channels: of the maps.
     """
 
@@ -99,7 +99,7 @@ class MeanHiding(nn.Module):
         self.register_buffer("steps", torch.zeros(()))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps ``(B, C, h, w)`` with cells hidden; as they are in ``eval()``."""
+        """Hide cells of maps ``(B, C, h, w)``; return them as they are in ``eval()``."""
         if self.training:
             with torch.no_grad():
                 self.steps += 1

@@ -20,9 +20,9 @@ inception 4e   256 | 160 > 320 | 32 > 128 | 128      832        14 x 14
 cam_conv       3, 1, 1                               1024       14 x 14
 =============  ====================================  =========  ===========
 
-An inception is, side by side: 1x1 | 1x1 > 3x3 | 1x1 > 3x3 | max pool 3x3 > 1x1. The third of them is 5x5 in the paper
-and 3x3 in torchvision, which is followed here in this and in its layers' names, so that its weights fit. Pools round
-up. No auxiliary classifiers.
+An inception has four branches side by side: 1x1 | 1x1 > 3x3 | 1x1 > 3x3 | max pool 3x3 > 1x1. The third has a 5x5
+kernel in the paper and 3x3 in torchvision. Here it is torchvision's, and so are the names of the layers, so that its
+weights fit. Pools round up. There are no auxiliary classifiers.
 
 Sources: GoogLeNet (Szegedy et al., CVPR 2015), with batch norm (Ioffe & Szegedy, ICML 2015) as in torchvision; CAM
 (Zhou et al., CVPR 2016), which put one convolution of 1024 channels in place of all after inception 4e.
@@ -47,7 +47,7 @@ INCEPTIONS = {
     "inception4e": (256, 160, 320, 32, 128, 128),
 }
 """Channels: 1x1, before 3x3, 3x3, before "5x5", "5x5", after the pool."""
-# Ported from TensorFlow, whose images go from -1 to 1: torchvision's transform_input makes them so again.
+# The weights come from TensorFlow, where images go from -1 to 1, as torchvision's transform_input makes them.
 PRETRAINED = Pretrained(
     "GoogLeNet_Weights.IMAGENET1K_V1",
     {"conv1": "first.conv1"} | {name: f"rest.{name}" for name in ("conv2", "conv3", *INCEPTIONS)},
@@ -57,7 +57,10 @@ PRETRAINED = Pretrained(
 
 
 def trunk(config: ImageConfig) -> Trunk:
-    """GoogLeNet's convolutions; with ``half_size`` the first pool is left out, so 112 pixels give 14 x 14 too."""
+    """Make GoogLeNet's convolutions.
+
+    With ``half_size`` the first pool is left out, so that images of 112 pixels give a map of 14 x 14 too.
+    """
     from torchvision.models.googlenet import BasicConv2d, Inception
 
     block = BasicConv2d if config.batch_norm else _without_batch_norm

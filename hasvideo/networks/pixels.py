@@ -1,4 +1,4 @@
-"""Networks trained to classify, as extractors of features: pixels in, what their classifier would see out."""
+"""Turn classifiers into extractors of features: pixels go in, and what the classifier would see comes out."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from hasvideo.errors import HasvideoError
 
 
 class PixelNetwork(nn.Module):
-    """A network on decoded frames: their centre, normalised.
+    """Run a network on decoded frames: on their central square, normalised.
 
     Args:
-        network: (B, 3, T, H, W), or (B, 3, H, W), to (B, D) or (B, D, 1, ...).
+        network: takes (B, 3, T, H, W), or (B, 3, H, W); gives (B, D) or (B, D, 1, ...).
         crop: side of the central square that it is shown, pixels.
-        mean, std: of RGB, 0..255.
+        mean: of the channels RGB, 0..255.
+        std: standard deviation of the channels, in the same units.
     """
 
     mean: Tensor
@@ -29,17 +30,20 @@ class PixelNetwork(nn.Module):
         self.register_buffer("std", torch.tensor(std))
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Uint8 RGB (B, T, H, W, 3) or (B, H, W, 3), H and W >= crop, to (B, D)."""
+        """Compute features (B, D) of uint8 RGB frames (B, T, H, W, 3) or (B, H, W, 3), H and W >= crop."""
         top, left = (frames.shape[-3] - self.crop) // 2, (frames.shape[-2] - self.crop) // 2
         frames = frames[..., top : top + self.crop, left : left + self.crop, :]
         return self.network(((frames.float() - self.mean) / self.std).movedim(-1, 1)).flatten(1)
 
 
 class SlowAndFast(nn.Module):
-    """A clip (B, 3, T, H, W) as SlowFast takes it: at a low frame rate, (B, 3, T // alpha, H, W), and as it is.
+    """Give SlowFast a clip at two frame rates: (B, 3, T // alpha, H, W) and (B, 3, T, H, W).
 
-    The frames of the slow pathway are spread over the whole clip, the first and the last among them, as in
-    pytorchvideo's examples.
+    The frames of the slow pathway are spread over the whole clip, from the first to the last, as in pytorchvideo's
+    examples.
+
+    Args:
+        alpha: how many times slower the slow pathway is.
     """
 
     def __init__(self, alpha: int) -> None:
@@ -47,17 +51,17 @@ class SlowAndFast(nn.Module):
         self.alpha = alpha
 
     def forward(self, clip: Tensor) -> list[Tensor]:
-        """Both, the slow one first."""
+        """Return both clips, the slow one first."""
         length = clip.shape[2]
         chosen = torch.linspace(0, length - 1, length // self.alpha, device=clip.device).long()
         return [clip.index_select(2, chosen), clip]
 
 
 def remove_classifier(network: nn.Module) -> tuple[str, int]:
-    """Replace a network's last layer, linear or a convolution, by nothing.
+    """Remove a network's last layer, linear or a convolution.
 
     Returns:
-        Its name, and how many numbers it took: those that the network gives from now on.
+        The name of the layer, and the number of its inputs, which are the network's outputs from now on.
     """
     kinds = (nn.Linear, nn.Conv2d, nn.Conv3d)
     name, layer = [(name, layer) for name, layer in network.named_modules() if isinstance(layer, kinds)][-1]
@@ -71,12 +75,12 @@ def load_trunk(network: nn.Module, state: Mapping[str, Tensor], classifier: str,
 
     Args:
         network: changed in place.
-        state: may hold a classifier, for any number of classes.
+        state: the weights; those of a classifier, for any number of classes, are passed over.
         classifier: name of the removed layer.
         source: where the state dict is from, for the message.
 
     Raises:
-        HasvideoError: it is another network's.
+        HasvideoError: the weights are those of another network.
     """
     try:
         missing, strange = network.load_state_dict(state, strict=False)

@@ -1,4 +1,4 @@
-"""torchvision's ImageNet weights for the convolutions that an architecture shares with torchvision's network."""
+"""Load torchvision's ImageNet weights into the convolutions that an architecture shares with torchvision's."""
 
 from __future__ import annotations
 
@@ -17,22 +17,21 @@ from hasvideo.networks.gap import GapNetwork
 
 
 def load_pretrained(network: GapNetwork, state: Mapping[str, Tensor] | str | Path | None = None) -> list[str]:
-    """Start a network from torchvision's ImageNet weights; layers that torchvision's network lacks stay as they are.
+    """Start a network from torchvision's ImageNet weights; layers that torchvision lacks stay as they are.
 
     AlexNet takes conv1 to conv5, GoogLeNet all up to inception 4e, ResNet-50 all but the classifier. An AlexNet with
     batch norm takes the kernels alone, since its convolutions have no bias. The network's ``image_mean`` and
-    ``image_std`` become those that the weights were trained with, so statistics of other images are not to be set
-    afterwards.
+    ``image_std`` become those that the weights were trained with; do not set others afterwards.
 
     Args:
         network: of width 1; changed in place.
-        state: torchvision's state dict, or the path of a ``.pth`` file with one; None fetches it (into torch's cache).
+        state: torchvision's state dict, or the path of a ``.pth`` file with one; None downloads it into torch's cache.
 
     Returns:
         Names of the network's parameters and buffers that were loaded.
 
     Raises:
-        UsageError: no such file, or no weights for the architecture.
+        UsageError: there is no such file, or there are no weights for the architecture.
         HasvideoError: the weights cannot be fetched or read, or do not fit the network, which then is unchanged.
     """
     architecture = network.config.architecture
@@ -51,7 +50,7 @@ def load_pretrained(network: GapNetwork, state: Mapping[str, Tensor] | str | Pat
 
 
 def _choose(network: GapNetwork, layers: Mapping[str, str], state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights by the network's names.
+    """Choose the weights that the network shares, by the names that it gives them.
 
     Raises:
         HasvideoError: one is missing, or of another shape than the network's.
@@ -59,7 +58,7 @@ def _choose(network: GapNetwork, layers: Mapping[str, str], state: Mapping[str, 
     chosen = {}
     wanted = network.state_dict()
     for theirs, ours in layers.items():
-        # How many batches were seen is of no use here, and old files lack it.
+        # The number of batches seen is of no use here, and old files lack it.
         for name in (n for n in wanted if n.startswith(f"{ours}.") and not n.endswith("num_batches_tracked")):
             source = theirs + name.removeprefix(ours)
             chosen[name] = _fitting(state, source, wanted[name], network.config.architecture)
@@ -80,7 +79,11 @@ def _fitting(state: Mapping[str, Tensor], name: str, wanted: Tensor, architectur
 
 
 def fetch_state(architecture: str, name: str) -> Mapping[str, Tensor]:
-    """The state dict of torchvision's weights ``name``, such as ``ResNet50_Weights.IMAGENET1K_V1``.
+    """Fetch a state dict of torchvision's, from torch's cache or by download.
+
+    Args:
+        architecture: for messages.
+        name: of the weights, such as ``ResNet50_Weights.IMAGENET1K_V1``.
 
     Raises:
         HasvideoError: it is not in torch's cache and cannot be fetched.
@@ -89,7 +92,7 @@ def fetch_state(architecture: str, name: str) -> Mapping[str, Tensor]:
 
     weights = get_weight(name)
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # where torch says that it fetches
+        with contextlib.redirect_stdout(sys.stderr):  # torch prints there that it downloads
             return weights.get_state_dict(check_hash=True, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise HasvideoError(
@@ -99,17 +102,17 @@ def fetch_state(architecture: str, name: str) -> Mapping[str, Tensor]:
 
 
 def read_file(path: Path) -> Any:
-    """What a ``.pth`` file holds, without running code from it.
+    """Read a ``.pth`` file without running code from it.
 
     Raises:
-        UsageError: no such file.
+        UsageError: there is no such file.
         HasvideoError: it cannot be read.
     """
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise UsageError(f"no such file: {path}") from error
-    except pickle.UnpicklingError as error:  # torch's own words advise to run code from it
+    except pickle.UnpicklingError as error:  # torch's own message advises to run code from it
         raise HasvideoError(f"cannot read weights from {path}: it holds none, or more than weights") from error
     except (OSError, RuntimeError, EOFError, LookupError, ValueError) as error:
         raise HasvideoError(f"cannot read weights from {path} ({_line(error)})") from error

@@ -13,8 +13,8 @@ layer4    3 x (1x1 512, 3x3 512, 1x1 2048), **1**  2048      14 x 14
 ========  =======================================  ========  ===========
 
 Sources: He et al. (CVPR 2016), as torchvision has it (the stride in a block's 3x3 convolution); the last stage's stride
-of 1 in place of 2 is what WSOL with ResNets uses (Choe et al., CVPR 2020). It has no parameters, so torchvision's
-weights fit.
+of 1 in place of 2 is what WSOL with ResNets uses (Choe et al., CVPR 2020). A stride has no weights, so torchvision's
+fit.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from hasvideo.networks.config import ImageConfig
 from hasvideo.networks.trunk import Pretrained, Trunk
 
 REST = ("maxpool", "layer1", "layer2", "layer3", "layer4")
-# Not V2, which was trained with CutMix and random erasing: rivals of hiding, which is to be compared.
+# Not V2: it was trained with CutMix and random erasing, which would blur what hiding adds.
 PRETRAINED = Pretrained(
     "ResNet50_Weights.IMAGENET1K_V1",
     {name: f"first.{name}" for name in ("conv1", "bn1")} | {f"layer{i}": f"rest.layer{i}" for i in range(1, 5)},
@@ -36,7 +36,9 @@ PRETRAINED = Pretrained(
 
 
 def trunk(config: ImageConfig) -> Trunk:
-    """ResNet-50's convolutions; with ``half_size`` conv1 has stride 1, so 112 pixels give 14 x 14 too.
+    """Make ResNet-50's convolutions.
+
+    With ``half_size`` conv1 has stride 1, so that images of 112 pixels give a map of 14 x 14 too.
 
     Raises:
         UsageError: a width other than 1, or no batch norm.

@@ -14,12 +14,12 @@ from hasvideo.networks.config import TemporalConfig
 
 
 class TemporalNetwork(nn.Module):
-    """Classifies a video from its features and says, by the temporal CAM, which of them spoke for each class.
+    """Classify videos by their features, and show by the temporal CAM which of these spoke for each class.
 
-    The statistics of the training features are buffers of the network, so that they travel with it: ``feature_mean``
-    is what hidden segments are filled with; ``normalisation`` ``center`` subtracts it, ``standardise`` also divides by
-    ``feature_std``, and ``l2`` knows neither: it brings every feature to length 1. Normalisation comes after hiding, so
-    that a hidden segment means "the average feature" under all of them.
+    The statistics of the training features are buffers of the network, so that they travel with it. Hidden segments are
+    filled with ``feature_mean``. Of the normalisations, ``center`` subtracts it, ``standardise`` also divides by
+    ``feature_std``, and ``l2`` uses neither: it scales every feature to length 1. Features are normalised after hiding,
+    so that a hidden segment is the average feature in each case.
 
     A video's results do not depend on what it is batched with.
 
@@ -45,12 +45,12 @@ class TemporalNetwork(nn.Module):
     def forward(self, features: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Classify a batch, padded or packed.
 
-        Inside, videos lie end to end, a few zeros apart where a kernel would else reach from one into the next: time
-        steps of padding cost nothing, and no video sees another.
+        Inside, videos lie end to end, so that padding costs no time. A few zeros between them keep a kernel from
+        reaching from one video into the next.
 
         Args:
             features: raw, any float dtype: ``(B, T, D)`` padded behind each video, or ``(sum of lengths, D)`` packed.
-            lengths: number of features of each video, ``(B,)``, each at least 1; all T where None.
+            lengths: number of features of each video, ``(B,)``, each at least 1; None means T for all.
 
         Returns:
             Class scores (logits) ``(B, C)`` and the temporal CAM ``(B, C, T)``, 0 at padding.
@@ -76,11 +76,11 @@ class TemporalNetwork(nn.Module):
         return self.head.pool(cam, mask), cam
 
     def probabilities(self, scores: Tensor) -> Tensor:
-        """Class probabilities, 0..1, of scores ``(B, C)``: over all classes (softmax) or each by itself (sigmoid)."""
+        """Turn scores ``(B, C)`` into probabilities, 0..1: over all classes (softmax) or each by itself (sigmoid)."""
         return scores.softmax(dim=-1) if self.config.classification == "softmax" else scores.sigmoid()
 
     def _answers(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """The head's answer at each time step of packed videos, ``(sum of lengths, C)``."""
+        """Compute the head's answer at each time step of packed videos, ``(sum of lengths, C)``."""
         hidden = F.dropout(self._normalise(features), self.config.input_dropout, self.training)
         gap = max(self.config.kernel // 2 if self.config.layers else 0, self.config.head_kernel // 2)
         if gap:
@@ -109,14 +109,14 @@ class TemporalNetwork(nn.Module):
 
 
 def _with_neighbours(hidden: Tensor, kernel: int) -> Tensor:
-    """Put the channels of the ``kernel`` time steps around each one side by side: (N, D) -> (N, kernel * D)."""
+    """Concatenate, at each time step, the channels of the ``kernel`` steps around it: (N, D) -> (N, kernel * D)."""
     reach = kernel // 2
     padded = F.pad(hidden, (0, 0, reach, reach))
     return torch.cat([padded[shift : shift + len(hidden)] for shift in range(kernel)], dim=1)
 
 
 def _smooth(cam: Tensor, lengths: Tensor) -> Tensor:
-    """Average each time step of ``(B, C, T)`` with its neighbours, 1/4 1/2 1/4; a video's ends repeat."""
+    """Average each time step of ``(B, C, T)`` with its neighbours, 1/4 1/2 1/4; an end is its own neighbour."""
     steps = torch.arange(cam.shape[2], device=cam.device)
     after = torch.minimum(steps + 1, lengths[:, None] - 1)  # (B, T)
     neighbours = cam[:, :, (steps - 1).clamp(min=0)] + cam.gather(2, after[:, None].expand_as(cam))

@@ -1,4 +1,4 @@
-"""What the image architectures share: the form in which they give their convolutions, and a convolution's parts."""
+"""What the image architectures share: how they hand over their convolutions, and how they make one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ IMAGENET_STD = (58.395, 57.12, 57.375)
 
 
 class Pretrained(NamedTuple):
-    """What of torchvision's weights an architecture takes, and for what images they were trained."""
+    """Which of torchvision's weights an architecture takes, and the statistics of the images they were trained on."""
 
     weights: str  # an enum of torchvision.models and its member
     layers: Mapping[str, str]  # torchvision's name of a layer: the GapNetwork's
@@ -23,7 +23,7 @@ class Pretrained(NamedTuple):
 
 
 class Trunk(NamedTuple):
-    """An architecture's convolutions: first layer, the rest, channels that each gives; and weights to start from."""
+    """An architecture's convolutions: first layer, the rest, the channels of both; and weights to start from."""
 
     first: nn.Module
     rest: nn.Module
@@ -33,15 +33,15 @@ class Trunk(NamedTuple):
 
 
 def scale(channels: Iterable[int], width: float) -> list[int]:
-    """Numbers of channels times ``width``, rounded, at least 1."""
+    """Multiply numbers of channels by ``width``, rounded, at least 1."""
     return [max(1, round(c * width)) for c in channels]
 
 
 def convolution(into: int, out: int, kernel: int, stride: int, padding: int, batch_norm: bool) -> nn.Sequential:
-    """Convolution, batch norm where wanted, ReLU.
+    """Make a convolution with ReLU, and batch norm between them if wanted.
 
-    Without batch norm the weights start as He et al. (ICCV 2015) draw them: torch's own are too small for answers to
-    keep their size over many layers.
+    Without batch norm the weights are drawn as in He et al. (ICCV 2015): with torch's own, which are smaller, signals
+    fade over many layers.
     """
     layer = nn.Conv2d(into, out, kernel, stride, padding, bias=not batch_norm)
     if batch_norm:

@@ -1,4 +1,4 @@
-"""Other people's classifiers: any network that ends in global average pooling and one linear layer gives a CAM."""
+"""Get CAMs from other people's classifiers: networks that end in global average pooling and one linear layer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hasvideo.errors import HasvideoError
 from hasvideo.networks.gap import normalise
 from hasvideo.networks.trunk import IMAGENET_MEAN, IMAGENET_STD
 
-TOLERANCE = 1e-4  # of the largest number compared: float32 gives about 1e-6, another structure about 1
+TOLERANCE = 1e-4  # of the largest number compared: rounding gives about 1e-6, a network of another structure about 1
 
 _POOLINGS = (F.adaptive_avg_pool2d, F.avg_pool2d, torch.mean, Tensor.mean)
 
@@ -26,7 +26,7 @@ def wrap_classifier(
     image_mean: Sequence[float] = IMAGENET_MEAN,
     image_std: Sequence[float] = IMAGENET_STD,
 ) -> WrappedClassifier:
-    """Give a trained classifier CAMs, after making sure that they are its own.
+    """Give a trained classifier CAMs, after checking that its scores are their means.
 
     >>> network = wrap_classifier(torchvision.models.densenet121(weights="DEFAULT")).eval()
     >>> scores, cam = network.localize(images)  # (B, 1000), (B, 1000, 7, 7) of images (B, 3, 224, 224), 0..255
@@ -36,8 +36,9 @@ def wrap_classifier(
 
     Args:
         model: takes normalised RGB images ``(B, 3, H, W)``, gives logits ``(B, C)``. Kept, not copied.
-        size: pixels of both sides of the noise; large enough that the map has several cells.
-        image_mean, image_std: RGB, 0..255, of the images that the model was trained with.
+        size: pixels of both sides of the noise; so many that the map has several cells.
+        image_mean: of the channels RGB, 0..255, over the images that the model was trained with.
+        image_std: standard deviation of the same channels.
 
     Raises:
         HasvideoError: the model averages no map, or does more with the average than one linear layer.
@@ -66,13 +67,13 @@ class WrappedClassifier(nn.Module):
         self.register_buffer("image_std", torch.tensor(image_std, dtype=torch.float32))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Class scores (logits) ``(B, C)`` of RGB images ``(B, 3, H, W)``, uint8 or float 0..255."""
+        """Score the classes: logits ``(B, C)`` of RGB images ``(B, 3, H, W)``, uint8 or float 0..255."""
         return self.model(normalise(images, self.image_mean, self.image_std))
 
     def localize(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Class scores (logits) ``(B, C)`` and CAM ``(B, C, h, w)`` of images as in :meth:`forward`.
+        """Compute class scores (logits) ``(B, C)`` and CAM ``(B, C, h, w)`` of images as in :meth:`forward`.
 
-        It is the CAM of the scores in ``eval()``, as :func:`wrap_classifier` made sure.
+        In ``eval()`` the scores are the means of the CAM, as :func:`wrap_classifier` checked.
         """
         with _Head(self.model) as head:
             scores = self(images)
@@ -88,10 +89,9 @@ class _Linear(NamedTuple):
 
 
 class _Head(TorchFunctionMode):
-    """Watches a model run: the map that it averages last, and the last linear layer after that.
+    """Record, while a model runs, the map that it averages last, and the last linear layer after that.
 
-    Watching functions rather than modules sees what models do without a module of its own, as DenseNet's last ReLU and
-    pooling.
+    It watches functions rather than modules, because some models pool without a module, as DenseNet does.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -113,10 +113,10 @@ class _Head(TorchFunctionMode):
         return func(*args, **kwargs)
 
     def parts(self) -> tuple[Tensor, _Linear]:
-        """The map ``(B, D, h, w)`` and the linear layer.
+        """Return the map ``(B, D, h, w)`` and the linear layer.
 
         Raises:
-            HasvideoError: there was none of them.
+            HasvideoError: the model lacks one of them.
         """
         if self.averaged is None:
             raise HasvideoError(f"{self.model} gives no CAM: it averages no feature map")
@@ -125,16 +125,16 @@ class _Head(TorchFunctionMode):
         return self.averaged, self.linear
 
     def cam(self) -> Tensor:
-        """CAM ``(B, C, h, w)`` of the run; raises as :meth:`parts`."""
+        """Compute the CAM ``(B, C, h, w)`` of the run; raises what :meth:`parts` raises."""
         features, linear = self.parts()
         return F.conv2d(features, linear.weight[..., None, None], linear.bias)
 
 
 def _check(model: nn.Module, images: Tensor) -> None:
-    """Make sure that the mean of the model's CAM is its logits.
+    """Check that the logits are the mean of the model's CAM.
 
     Raises:
-        HasvideoError: it is not.
+        HasvideoError: they are not.
     """
     with _Head(model) as head:
         logits = model(images)

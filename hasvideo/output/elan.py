@@ -1,4 +1,4 @@
-"""ELAN (.eaf): correct the found intervals by hand in the annotation tool of linguists and behaviour researchers."""
+"""Write ELAN files (.eaf), to correct intervals by hand in the annotation tool of behaviour researchers."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class ElanWriter(Writer[Detections]):
-    """One tier a class, its annotations in milliseconds with the score as text, and the video linked.
+    """ELAN: a tier for each class, an annotation in milliseconds for each interval, with the score as its text.
 
-    ELAN first looks for the video where it was, then, by the relative link, beside or around the .eaf file: move the
-    two together and the link holds.
+    The video is linked by two paths. ELAN looks for it at the absolute one first, then at the one relative to the .eaf
+    file, so that the two can be moved together.
     """
 
     suffixes = (".eaf",)
@@ -55,8 +55,8 @@ def _link_video(eaf: Eaf, video: Path, folder: Path) -> None:
 
 
 def _escaped(path: str) -> str:
-    """The path as the ``anyURI`` that the schema of .eaf files asks for, whose type leaves blanks and letters alone.
+    """Escape a path for the ``anyURI`` of .eaf files, which keeps blanks and letters of all scripts.
 
-    ELAN writes and looks for those as they are, so that escaping them too would break its links.
+    ELAN writes these as they are and looks for them so; links in which they are escaped too would not work.
     """
     return "".join(quote(os.fsencode(c), safe="") if c in "%#?[]\\" or not c.isprintable() else c for c in path)

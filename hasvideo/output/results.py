@@ -1,4 +1,4 @@
-"""All that was found in many files as one file; its suffix says of which format."""
+"""Write all that was found in many files into one file; its suffix chooses the format."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _SHEET = 2**20 - 1  # rows that a sheet of Excel holds under its header
 
 @dataclass(frozen=True)
 class Results(Generic[Found]):
-    """How all that was found in files of one kind becomes one file.
+    """How to write all that was found in many videos, or many images, into one file.
 
     Attributes:
         columns: names of the columns of a table.
         rows: makes the rows of a table.
         write_json: writes JSON, given what was found, the file, and the model's classes.
-        suffixes: of the files that it can be; all but the JSON ones are tables.
+        suffixes: that the file may have; all but the JSON ones are tables.
     """
 
     columns: tuple[str, ...]
@@ -41,7 +41,7 @@ class Results(Generic[Found]):
     suffixes: tuple[str, ...] = (".json", *TABLES)
 
     def check(self, path: Path) -> None:
-        """Make sure, before work begins, that there is a format for the file's suffix.
+        """Check, before work begins, that there is a format for the file's suffix.
 
         Raises:
             UsageError: there is none, the package that it needs is not installed, or the file is a folder.
@@ -58,9 +58,9 @@ class Results(Generic[Found]):
         """Write the file, whole or not at all.
 
         Args:
-            found: in every file.
-            path: its suffix says the format.
-            classes: the model's, in their order, which COCO numbers.
+            found: what was found, an entry for each video or image.
+            path: its suffix chooses the format.
+            classes: the model's, in their order, by which COCO numbers them.
 
         Raises:
             HasvideoError: it cannot be written.

@@ -1,7 +1,7 @@
-"""Subtitles (srt, vtt, ass): watch the video in any player with the found actions written on it.
+"""Write subtitles (srt, vtt, ass): any player then shows the actions that were found on the video.
 
-Characters that a format would take for markup are kept readable: WebVTT has character references for them; SRT and
-ASS have no escape that every player honours, so there they become full-width forms (NFKC maps them back).
+Some characters of a label would be markup in a format. WebVTT has character references for them. SRT and ASS have no
+escape that every player knows, so there they become full-width forms, which look alike (NFKC maps them back).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class SrtWriter(Writer[Detections]):
 
 
 class VttWriter(Writer[Detections]):
-    """WebVTT, for HTML ``<track>``: a cue an interval; browsers stack simultaneous cues."""
+    """WebVTT, for HTML ``<track>``: a cue for each interval; browsers stack simultaneous cues."""
 
     suffixes = (".vtt",)
 
@@ -50,7 +50,7 @@ class VttWriter(Writer[Detections]):
 
 
 class AssWriter(Writer[Detections]):
-    """Advanced SubStation: an event an interval, a style (colour) a class; players stack simultaneous events."""
+    """Advanced SubStation: an event for each interval, a colour for each class; players stack simultaneous events."""
 
     suffixes = (".ass",)
 
@@ -80,7 +80,7 @@ def _milliseconds(interval: Interval, shortest: int = 1) -> tuple[int, int]:
 
 
 def _moments(intervals: Sequence[Interval]) -> Iterator[tuple[int, int, list[Interval]]]:
-    """Cut time wherever the set of running actions changes: ``(start ms, end ms, the actions)`` of each piece."""
+    """Cut time where an action starts or ends; yield ``(start ms, end ms, actions)`` of each piece with actions."""
     waiting = [(*_milliseconds(i), i) for i in reversed(chronological(intervals))]
     borders = sorted({time for start, end, _ in waiting for time in (start, end)})
     running: list[tuple[int, int, Interval]] = []
@@ -101,7 +101,7 @@ def _subtitles(cues: Iterable[tuple[int, int, str]]) -> SSAFile:
 
 
 def _text(subtitles: SSAFile, name: str, **options: Any) -> str:
-    """What pysubs2 writes, but with all the hours: its own clock stops at 100 h, and that of ASS at 10 h.
+    """Format subtitles by pysubs2, but with any number of hours: its own clock stops at 100 h, for ASS at 10 h.
 
     FFmpeg and libass, and with them most players, read hours of any number of digits.
     """
@@ -115,7 +115,7 @@ def _text(subtitles: SSAFile, name: str, **options: Any) -> str:
 
 
 def _timestamp(name: str, ms: int) -> str:
-    """``hh:mm:ss,mmm`` (srt), ``hh:mm:ss.mmm`` (vtt) or ``h:mm:ss.cc`` (ass)."""
+    """Format a time as ``hh:mm:ss,mmm`` (srt), ``hh:mm:ss.mmm`` (vtt) or ``h:mm:ss.cc`` (ass)."""
     per_second, digits, hour_digits = (100, 2, 1) if name == "ass" else (1000, 3, 2)
     seconds, fraction = divmod((ms + 5) // 10 if name == "ass" else ms, per_second)
     minutes, second = divmod(seconds, 60)

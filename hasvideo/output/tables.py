@@ -1,4 +1,4 @@
-"""Rows of intervals: the table on standard output, files of rows, and ActivityNet's submission JSON."""
+"""Write intervals as rows: the table on standard output, CSV files, and ActivityNet's submission JSON."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class CsvWriter(Writer[Detections]):
 
 
 def result_rows(detections: Sequence[Detections]) -> Iterator[Row]:
-    """Rows of :data:`COLUMNS` for any number of videos, one after the other, the intervals of each in order of time."""
+    """Yield rows of :data:`COLUMNS` for any number of videos, one after the other, the intervals of each by time."""
     return (_row(d.video, i) for d in detections for i in chronological(d.intervals))
 
 
@@ -63,7 +63,7 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
 
 
 def _cell(value: str | float) -> str:
-    # csv quotes a line feed, but no carriage return.
+    # The csv module quotes line feeds, but not carriage returns.
     return value.replace("\r", " ") if isinstance(value, str) else f"{rounded(value):.15g}"
 
 
@@ -82,7 +82,7 @@ def write_results_json(detections: Sequence[Detections], path: Path) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON; arrays' numbers may be in it. Fractions are :func:`hasvideo.types.rounded`.
+    """Write JSON, in which numbers of NumPy are fine too. Fractions are :func:`hasvideo.types.rounded`.
 
     Raises:
         HasvideoError: the file cannot be written.
@@ -91,7 +91,7 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def _rounded(content: Any) -> Any:
-    """The same with numbers that JSON can hold."""
+    """Replace numbers, at any depth, by rounded ones that JSON can hold."""
     if isinstance(content, Mapping):
         return {key: _rounded(value) for key, value in content.items()}
     if isinstance(content, list | tuple):
@@ -100,7 +100,7 @@ def _rounded(content: Any) -> Any:
 
 
 def describe_rule(rule: IntervalRule) -> str:
-    """The rule in words: ``threshold 0.5 of max, merge gap 1 s, min duration 0.5 s``."""
+    """Describe a rule in words: ``threshold 0.5 of max, merge gap 1 s, min duration 0.5 s``."""
     parts = [describe_threshold(rule.threshold, rule.mode)]
     parts += [f"merge gap {rule.merge_gap:g} s"] if rule.merge_gap else []
     parts += [f"min duration {rule.min_duration:g} s"] if rule.min_duration else []
@@ -108,15 +108,15 @@ def describe_rule(rule: IntervalRule) -> str:
 
 
 def describe_threshold(threshold: float, mode: ThresholdMode) -> str:
-    """``threshold 0.5 of max``, or ``of min..max``."""
+    """Describe a threshold in words: ``threshold 0.5 of max``, or ``of min..max``."""
     return f"threshold {threshold:g} of {'max' if mode == 'max' else 'min..max'}"
 
 
 def table(detections: Detections) -> str:
-    """The intervals by time as aligned plain text: start and end in seconds, label, score.
+    """Lay out the intervals by time as aligned plain text: start and end in seconds, label, score.
 
-    Once an interval ends after a minute, a column with the same times as a player shows them follows the seconds.
-    Without intervals the text says so, and which class came closest.
+    If an interval ends after the first minute, a further column shows the times as a player does. Without intervals
+    the text says so, and which class came closest.
     """
     intervals = chronological(detections.intervals)
     if not intervals:
@@ -130,14 +130,14 @@ def table(detections: Detections) -> str:
 
 
 def clock(seconds: float) -> str:
-    """``m:ss``, or ``h:mm:ss`` from an hour on, rounded to the second."""
+    """Format seconds as ``m:ss``, or ``h:mm:ss`` from an hour on, rounded to the second."""
     minutes, second = divmod(round(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
 def display_width(text: str) -> int:
-    """Columns that a terminal needs: East Asian characters and emoji take two, combining marks none."""
+    """Count the columns that a text takes in a terminal: two for East Asian characters and emoji, none for accents."""
     return sum(
         0 if unicodedata.category(c) in ("Mn", "Me", "Cf") else 2 if unicodedata.east_asian_width(c) in "WF" else 1
         for c in text
@@ -145,7 +145,7 @@ def display_width(text: str) -> int:
 
 
 def nothing_found(activations: Sequence[Activation], what: str) -> str:
-    """That no ``what`` was found in a file, and which of the classes that were considered came closest."""
+    """Say that no ``what`` was found in a file, and which of the classes that were considered came closest."""
     if not activations:
         return f"no {what} found: no class is probable enough (--min-class-score lowers the bar)"
     best = max(activations, key=lambda a: a.score)
@@ -153,7 +153,12 @@ def nothing_found(activations: Sequence[Activation], what: str) -> str:
 
 
 def aligned(rows: Sequence[Sequence[str]], left: Sequence[str]) -> str:
-    """Rows of cells, the header first, as columns of plain text: those named in ``left`` begin at their left edge."""
+    """Lay out rows of cells as columns of plain text, aligned right.
+
+    Args:
+        rows: the header first.
+        left: names of the columns that are aligned left.
+    """
     widths = [max(map(display_width, column)) for column in zip(*rows, strict=True)]
     is_left = [name in left for name in rows[0]]
     lines = []

@@ -1,4 +1,4 @@
-"""The registries of output formats, and the one call that writes what was found in a video or an image.
+"""List the output formats, and write what was found in a video or an image in any of them.
 
 >>> write(detections, Path("out"), ["json", "html"])
 [PosixPath('out/clip.json'), PosixPath('out/clip.html')]
@@ -78,7 +78,7 @@ REGISTRIES: dict[str, Registry] = {"videos": FORMATS, "images": IMAGE_FORMATS, "
 
 
 def resolve_formats(names: Sequence[str], registry: Registry = FORMATS) -> list[str]:
-    """Names of known formats, each once, in the order asked for; ``all`` stands for every one.
+    """Check names of formats, and return each once, in the order asked for; ``all`` stands for every one.
 
     Args:
         names: format names in any case; one name may hold several, separated by commas.
@@ -97,12 +97,18 @@ def resolve_formats(names: Sequence[str], registry: Registry = FORMATS) -> list[
 
 
 def split_names(names: Sequence[str]) -> list[str]:
-    """Single names in lower case, of which one text may hold several, separated by commas."""
+    """Split texts, each of which may hold several names separated by commas, into names in lower case."""
     return [part for name in names for part in name.lower().replace(",", " ").split()]
 
 
 def output_paths(file_id: str, folder: Path, formats: Sequence[str], registry: Registry = FORMATS) -> list[Path]:
-    """The files that :func:`write` makes for a video or image: ``<folder>/<id><suffix>``, in the order of ``formats``.
+    """List the files that :func:`write` makes: ``<folder>/<id><suffix>``, in the order of ``formats``.
+
+    Args:
+        file_id: of the video or image.
+        folder: where the files go.
+        formats: names, or ``all``.
+        registry: the formats to choose from: one of :data:`REGISTRIES`.
 
     Raises:
         HasvideoError: the id cannot be part of a file name.
@@ -131,15 +137,19 @@ def write(
         detections: what was found in the video, or image.
         folder: where the files go; made if it is not there.
         formats: names as in the one of :data:`REGISTRIES` for what was found, or ``all``.
-        thumbnails, embed_video, labelstudio_prefix, classes, theme: see :class:`hasvideo.output.base.WriteOptions`.
+        thumbnails: frames for the film strip; this and the rest as in :class:`hasvideo.output.base.WriteOptions`.
+        embed_video: put the video into the page instead of linking it.
+        labelstudio_prefix: address of the folder that serves the videos.
+        classes: the model's, in order.
+        theme: colours of a picture, ``light`` or ``dark``.
 
     Returns:
         The files, in the order of ``formats``.
 
     Raises:
         UsageError: a format or theme is not known.
-        HasvideoError: a file cannot be written, or what is to be in it not read: the image, or the video to embed. Or
-            the id cannot be part of a file name, or (coco) a box's class is not among ``classes``.
+        HasvideoError: a file cannot be written; the image to draw on, or the video to embed, cannot be read; the id
+            cannot be part of a file name; or (coco) the class of a box is not among ``classes``.
     """
     options = WriteOptions(thumbnails, embed_video, labelstudio_prefix, classes, theme)
     if isinstance(detections, ImageDetections):
@@ -166,7 +176,7 @@ def _write(
 
 
 def unknown_format(name: str, registry: Registry) -> str:
-    """What to say of a format that a registry lacks."""
+    """Make the message about a format that a registry lacks."""
     owners = [what for what, formats in REGISTRIES.items() if name in formats]
     if owners:
         ours = next(what for what, formats in REGISTRIES.items() if formats is registry)

@@ -1,4 +1,4 @@
-"""From images with masks, and a classifier to start from, to a segmentation network, and from that to scores."""
+"""Train a segmentation network on images with masks, and let it predict."""
 
 from __future__ import annotations
 
@@ -65,7 +65,11 @@ def fit(
 
 
 def start(config: FcnConfig, backbone: str | Path | None) -> tuple[Fcn, str]:
-    """A network to train, and a line that says where its weights are from.
+    """Make a network to train, and a line that says where its weights are from.
+
+    Args:
+        config: of the network.
+        backbone: checkpoint to start from, as in :func:`fit`; None draws all weights.
 
     Raises:
         UsageError: the backbone is not there, or not the network's.
@@ -78,7 +82,7 @@ def start(config: FcnConfig, backbone: str | Path | None) -> tuple[Fcn, str]:
 
 
 def criterion(network: nn.Module, batch: Segmented) -> dict[str, Tensor]:
-    """``loss`` (cross-entropy) and ``accuracy``, means over the pixels of each image that count, ``(B,)``."""
+    """Compute ``loss`` (cross-entropy) and ``accuracy`` of each image, ``(B,)``: means over the pixels that count."""
     scores, target = network(batch.image), batch.mask.long()
     counted = target != IGNORE
     pixels = counted.sum(dim=(1, 2)).clamp(min=1)
@@ -88,7 +92,7 @@ def criterion(network: nn.Module, batch: Segmented) -> dict[str, Tensor]:
 
 
 def predict(model: SegmentationModel, samples: SegmentedImages) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """Of each image its id, the predicted class numbers, and the true ones, uint8 ``(H, W)``."""
+    """Segment images; yield the id of each, the predicted class numbers and the true ones, both uint8 ``(H, W)``."""
     for index, image in enumerate(samples.ids):
         sample = samples[index]
         yield image, model.segment(sample.image.permute(1, 2, 0).numpy()), sample.mask.numpy()

@@ -1,4 +1,4 @@
-"""How training images and their masks are changed, and put into batches."""
+"""Change training images and their masks at random, and put them into batches."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from hasvideo.types import IGNORE
 
 
 class Jitter:
-    """Changes image and mask alike, as :class:`hasvideo.training.Augmented` wants it: scale, crop, mirror.
+    """Scale, crop and mirror an image and its mask alike; :class:`hasvideo.training.Augmented` calls it.
 
-    Masks are scaled to the nearest pixel. What a crop has beyond the image takes the mean colour and does not count.
+    Masks are scaled to the nearest pixel. Where a crop reaches beyond the image, it takes the mean colour, and its
+    pixels do not count.
 
     Args:
         config: which changes, and how strong.
@@ -30,7 +31,7 @@ class Jitter:
         self.fill = mean.round().tolist()
 
     def __call__(self, sample: Segmented, generator: torch.Generator) -> Segmented:
-        """The changed sample; the sample itself stays as it is."""
+        """Return a changed copy of a sample."""
         image, mask = tv_tensors.Image(sample.image), tv_tensors.Mask(sample.mask)
         for step in self._steps(sample.mask.shape, *torch.rand(4, generator=generator).tolist()):
             image, mask = step(image), step(mask)
@@ -39,7 +40,7 @@ class Jitter:
     def _steps(
         self, shape: Sequence[int], scale: float, down: float, across: float, mirror: float
     ) -> Iterator[Callable[[Any], Any]]:
-        """What to do to image and mask, from their height and width and four numbers from 0 to below 1."""
+        """Choose what to do to image and mask, given their height and width and four numbers from 0 to below 1."""
         config = self.config
         size = [
             max(1, round(side * (config.min_scale + scale * (config.max_scale - config.min_scale)))) for side in shape
@@ -60,7 +61,7 @@ class Jitter:
 
 
 class Collate:
-    """Makes a batch of images of any sizes: padded to the largest by the mean colour and pixels that do not count.
+    """Put images of any sizes into a batch: the mean colour, whose pixels do not count, pads them to the largest.
 
     Args:
         mean: of the training images' channels, 0..255.
@@ -70,7 +71,7 @@ class Collate:
         self.fill = mean.round().to(torch.uint8)[:, None, None]
 
     def __call__(self, samples: Sequence[Segmented]) -> Segmented:
-        """The batch of some samples."""
+        """Make a batch of samples."""
         height, width = (max(s.mask.shape[side] for s in samples) for side in (0, 1))
         images = self.fill.repeat(len(samples), 1, height, width)
         masks = torch.full((len(samples), height, width), IGNORE, dtype=torch.uint8)

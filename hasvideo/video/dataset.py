@@ -1,4 +1,4 @@
-"""Videos as sequences of features with video-level labels: THUMOS 2014's, or any in the canonical formats."""
+"""Hand videos to training: sequences of features with video-level labels."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class VideoBatch(NamedTuple):
 
 
 class FeatureVideos(Dataset[VideoSample]):
-    """Feature sequences with labels.
+    """Feature sequences of videos with their labels, as a torch data set.
 
     Args:
         features: ``(T, D)`` of each video, float16 or float32, in memory or on disk; converted when asked for.
@@ -52,7 +52,7 @@ class FeatureVideos(Dataset[VideoSample]):
         return len(self.features)
 
     def __getitem__(self, index: int) -> VideoSample:
-        # A copy, even where it is float32 already: what is done to a sample must not reach the next epoch.
+        # A copy, even if it is float32 already: hiding changes the sample in place, and the next epoch needs it whole.
         return VideoSample(torch.from_numpy(np.array(self.features[index], np.float32)), self.targets[index])
 
 
@@ -66,7 +66,11 @@ def collate(samples: Sequence[VideoSample]) -> VideoBatch:
 
 
 def multi_hot(labels: Sequence[Iterable[str]], classes: Sequence[str]) -> Tensor:
-    """Float32 ``(V, C)``: 1 where a video has a class.
+    """Encode labels as float32 ``(V, C)``: 1 if a video has a class, else 0.
+
+    Args:
+        labels: classes of each video.
+        classes: all class names, in the order of the columns.
 
     Raises:
         UsageError: a label is not among the classes.
@@ -82,13 +86,16 @@ def multi_hot(labels: Sequence[Iterable[str]], classes: Sequence[str]) -> Tensor
 
 
 class StoredFeatures(Sequence[np.ndarray]):
-    """Features of videos, ``(T, D)`` each, that stay on disk: one is read whenever it is asked for.
+    """Features of videos, ``(T, D)`` each, that stay on disk: those of a video are read whenever they are asked for.
 
-    No file is left open or mapped, since of 100 000 videos the system would not allow it.
+    No file stays open or mapped: a system does not allow 100 000 of them.
 
     Args:
         store: feature folder, packed or not.
-        videos: ids. One whose features are missing or damaged is a HasvideoError when it is asked for.
+        videos: ids.
+
+    Raises:
+        HasvideoError: when features are asked for that are missing or damaged.
     """
 
     def __init__(self, store: FeatureStore, videos: Sequence[str]) -> None:
@@ -104,10 +111,15 @@ class StoredFeatures(Sequence[np.ndarray]):
 
 
 def load_features(store: FeatureStore, videos: Sequence[str], mmap: bool = False) -> Sequence[np.ndarray]:
-    """Features of the videos, in memory as they are on disk (float16 halves it), or left there until they are used.
+    """Load the features of videos, ``(T, D)`` each, in the dtype that they have on disk.
+
+    Args:
+        store: feature folder.
+        videos: ids.
+        mmap: leave the features on disk, and read those of a video whenever they are used.
 
     Raises:
-        HasvideoError: a video has none, or its file is damaged; of those left on disk that shows when they are read.
+        HasvideoError: a video has none, or its file is damaged; damage to a file left on disk shows when it is read.
     """
     missing = store.lacking(videos)
     if missing:
@@ -117,10 +129,10 @@ def load_features(store: FeatureStore, videos: Sequence[str], mmap: bool = False
 
 
 def feature_statistics(features: Iterable[np.ndarray]) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each dimension over all features of all videos, float32 ``(D,)``.
+    """Compute mean and standard deviation of each dimension over all features of all videos, float32 ``(D,)``.
 
-    One pass, a video at a time, combined in float64 (Chan et al. 1979). A dimension that never varies has deviation 1,
-    so that dividing by it changes nothing. There must be a video at least.
+    One pass, a video at a time, combined in float64 (Chan et al. 1979). A dimension that never varies gets deviation 1,
+    so that dividing by it changes nothing. There must be at least one video.
     """
     count, mean, squares = 0, torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
     for array in features:

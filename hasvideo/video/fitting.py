@@ -1,4 +1,4 @@
-"""From features and video-level labels to a localizer, and from that to detections: the weakly-supervised recipe."""
+"""Train a localizer on features and video-level labels, and detect with it: the weakly-supervised recipe."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from hasvideo.cam import CamHead
 from hasvideo.errors import UsageError
-from hasvideo.extents import read_detections
+from hasvideo.extents import apply_rule
 from hasvideo.features.store import FeatureMeta
 from hasvideo.hiding import SegmentHiding, length_mask
 from hasvideo.networks.config import Classification
@@ -46,7 +46,7 @@ def fit(
         features: raw, ``(T, D)`` of each video, float16 or float32, in memory or on disk (see ``load_features``).
         labels: classes of each video.
         meta: what the features are; it travels with the model.
-        recipe: network, hiding, optimizer and how the CAM is read.
+        recipe: network, hiding, optimizer, and the rule that turns the CAM into intervals.
         classes: names of the outputs; by default all that occur, sorted.
         background: the class that means "no action"; it is trained like any other and never reported.
         init: head to start from, see :func:`head_for`; without it weights are drawn from the recipe's seed.
@@ -96,14 +96,14 @@ def fit(
 
 
 class SegmentHider:
-    """Hides segments of a :class:`VideoSample`, as :class:`hasvideo.training.Augmented` wants it.
+    """Hide segments of a :class:`VideoSample`; :class:`hasvideo.training.Augmented` calls it.
 
-    The fill is in the space of the raw features, which is what the network takes: it normalises them itself, after
-    hiding. A hidden segment therefore is the average feature under every normalisation.
+    The fill is a raw feature, as the network takes them: it normalises after hiding. So a hidden segment is the average
+    feature under every normalisation.
 
     Args:
-        network: knows mean and standard deviation of the training features.
-        config: what is hidden.
+        network: has the mean and standard deviation of the training features.
+        config: how much is hidden, and by what.
     """
 
     def __init__(self, network: TemporalNetwork, config: HidingConfig) -> None:
@@ -112,12 +112,12 @@ class SegmentHider:
         self.hiding = SegmentHiding(config.num_segments, config.p, fill, noise, inplace=True)
 
     def __call__(self, sample: VideoSample, generator: torch.Generator) -> VideoSample:
-        """The sample with its features overwritten."""
+        """Hide segments of the sample, in place, and return it."""
         return sample._replace(features=self.hiding(sample.features[None], generator=generator)[0])
 
 
 class VideoCriterion:
-    """Loss and accuracy of each video from its class scores.
+    """Compute loss and accuracy of each video from its class scores.
 
     Args:
         classification: ``softmax``: cross-entropy with the labels' indicator divided by their number (paper);
@@ -130,7 +130,7 @@ class VideoCriterion:
         self.classification, self.smoothness = classification, smoothness
 
     def __call__(self, network: nn.Module, batch: VideoBatch) -> dict[str, Tensor]:
-        """``loss`` and ``accuracy`` (1 where the most probable class is among the labels), each ``(B,)``."""
+        """Compute ``loss`` and ``accuracy`` (1 if the most probable class is among the labels), each ``(B,)``."""
         scores, cam = network(batch.features, batch.lengths)
         hit = batch.targets.gather(1, scores.argmax(dim=1, keepdim=True))[:, 0]
         loss = self._loss(scores, batch.targets)
@@ -145,20 +145,20 @@ class VideoCriterion:
 
 
 def _roughness(cam: Tensor, lengths: Tensor) -> Tensor:
-    """Squared steps of CAMs ``(B, C, T)`` from one time step to the next, over each video's length, ``(B,)``."""
+    """Sum the squared differences of CAMs ``(B, C, T)`` between time steps, over each video's length: ``(B,)``."""
     inside = length_mask(lengths - 1, cam.shape[2] - 1)[:, None]
     return (cam.diff(dim=2).square() * inside).sum(dim=(1, 2)) / lengths
 
 
 def head_for(base: Model, classes: Sequence[str], names: Mapping[str, str] | None = None) -> CamHead:
-    """The head of a model as the start of another's: its weights for the classes that it knows.
+    """Make a head for other classes from a trained model's head.
 
-    A class that it does not know starts as the mean of all that it knows.
+    A class that the model knows takes its weights; any other takes the mean of all classes that the model knows.
 
     Args:
         base: a model without layers, such as ``kinetics400``.
         classes: the new outputs.
-        names: what ``base`` calls those of them that it knows by another name.
+        names: the name in ``base`` of each new class that is called otherwise there.
 
     Raises:
         UsageError: the model has layers, or a name is unknown.
@@ -188,7 +188,7 @@ def detect(
     Args:
         model: what :func:`fit` returned, or a loaded checkpoint.
         features: raw features ``(T, D)`` by video.
-        durations: seconds by video; where unknown, the features' own extent.
+        durations: seconds by video; a video without one ends where its features end.
 
     Raises:
         HasvideoError: features are not of the network's size.
@@ -207,9 +207,9 @@ def _detect_in(model: Model, video: str, features: np.ndarray, duration: float |
         rule=model.rule,
         model=model.name,
     )
-    return read_detections(detections)
+    return apply_rule(detections)
 
 
 def _extent(grid: TimeGrid, length: int) -> float:
-    """Seconds that features span, if the last one's cell is as long as the others."""
+    """Compute how many seconds the features span, if the last one's cell is as long as the others."""
     return float(grid.centers(length)[-1] + grid.step / 2)

@@ -87,7 +87,7 @@ class Localizer:
             UsageError: a class, option or range is wrong.
             HasvideoError: the video cannot be read to its end.
         """
-        from hasvideo.extents import read_detections
+        from hasvideo.extents import apply_rule
         from hasvideo.features.extract_one import extract_features
 
         choice = choice or Choice()
@@ -96,7 +96,7 @@ class Localizer:
         path = as_source(path)
         features = extract_features(path, self.extractor, decoder=self.decoder, start=start, end=end, watch=watch)
         chosen = choice.select(self.model.activations(features.array), self.model.min_class_score)
-        return read_detections(
+        return apply_rule(
             Detections(
                 video=path.stem if video is None else video,
                 info=features.info,

@@ -15,7 +15,6 @@ from textwrap import dedent
 
 import numpy as np
 import pytest
-import yaml
 
 from hasvideo.commands import COMMANDS, CommandParser
 
@@ -107,10 +106,11 @@ PICTURE = re.compile(
 )
 
 
-def test_readme_shows_three_pictures_for_light_and_dark_pages_and_says_what_is_on_them():
+def test_every_picture_of_the_readme_is_for_light_and_dark_pages_and_says_what_is_on_it():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     pictures = PICTURE.findall(text)
-    assert len(pictures) == text.count("<img") == 3
+    assert pictures
+    assert len(pictures) == text.count("<img")
     for dark, alternative, light in pictures:
         assert (ROOT / dark).is_file()
         assert light == dark.replace("-dark", "-light")
@@ -137,8 +137,9 @@ def test_the_picture_of_results_has_the_numbers_of_the_page(make_pictures):
     (axes,) = make_pictures.draw_results(page, "dark").axes
     drawn = {line.get_label(): line.get_ydata().tolist() for line in axes.lines}
     assert list(drawn) == list(make_pictures.METHODS)
-    assert f"| `hasvideo train` | {drawn['hasvideo train'][0]:.1f} ±" in page
-    assert f"± 1.1 | {drawn['hasvideo train'][1]:.1f} ± 1.1" in page
+    row = re.search(r"^\| `hasvideo train` \|(.*)\|$", page, re.MULTILINE)
+    assert row
+    assert [f"{value:.1f}" for value in drawn["hasvideo train"]] == re.findall(r"([\d.]+) ±", row[1])[:7]
     with pytest.raises(ValueError, match="no row"):
         make_pictures.read_row(page, "another")
 
@@ -182,9 +183,3 @@ def test_the_site_builds_without_a_warning(tmp_path):
     assert "hasvideo.hiding.PatchHiding" in reference
     assert ":func:" not in reference
     assert "../hasvideo/" not in (tmp_path / "results" / "index.html").read_text()
-
-
-def test_the_makefile_and_the_extra_ask_for_the_same():
-    extra = re.search(r"^docs = (\[.*\])$", (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
-    assert extra is not None
-    assert " ".join(f"'{name}'" for name in yaml.safe_load(extra[1])) in (ROOT / "Makefile").read_text()
