@@ -78,7 +78,7 @@ def test_what_localize_finds_can_be_scored(tmp_path):
     assert 100 * scores["gt_known"] == report["methods"]["model"]["gt_known"]["mean"]
 
 
-def tested(cam, box):
+def image_test(cam, box):
     """A test of one image whose class is found and whose object is its left half."""
     truth = {"a": ImageTruth("n01", (box,), 20, 20)}
     return ImageTest("m", BoxRule(), truth, {"a": (("n01", 0.9),)}, {"a": Activation("n01", 0.9, cam)}, {"a": (box,)})
@@ -87,7 +87,7 @@ def tested(cam, box):
 def test_max_box_acc_without_opencv_says_how_to_get_it(monkeypatch):
     cam = np.zeros((224, 224), np.float32)
     cam[:, :112] = 1
-    tests = [tested(cam, Box(0, 0, 10, 20, "n01", 1.0))] * 2
+    tests = [image_test(cam, Box(0, 0, 10, 20, "n01", 1.0))] * 2
     report = summarise(tests)
     assert report["methods"]["model"]["max_box_acc"]["seeds"] == [100, 100]
     assert "OpenCV" not in render(report)
@@ -100,7 +100,7 @@ def test_max_box_acc_without_opencv_says_how_to_get_it(monkeypatch):
     assert lines[4].endswith(" -")
     assert lines[5] == "MaxBoxAcc needs OpenCV: pip install 'hasvideo[maxboxacc]'"
     with pytest.raises(UsageError, match="needs OpenCV"):
-        tested(cam, tests[0].boxes["a"][0]).max_box  # noqa: B018
+        image_test(cam, tests[0].boxes["a"][0]).max_box  # noqa: B018
 
 
 def test_in_memory_or_from_disk_is_the_same(tmp_path):
