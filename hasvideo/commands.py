@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import logging
 import sys
 import warnings
@@ -80,7 +81,11 @@ class CommandParser(ArgumentParser):
         return self._settings[-1]
 
     def format_help(self, *args: Any) -> str:
-        """The text of ``--help``: the general options last, and of settings their names, or with ``--help-all`` all."""
+        """Format ``--help``: the general options last; of settings their names, or with ``--help-all`` all about them.
+
+        Args:
+            args: see :meth:`argparse.ArgumentParser.format_help`.
+        """
         groups = self._action_groups
         shown: list[Any] = [
             g for g in groups if g is not self._general and (self._all_settings or g not in self._settings)
@@ -96,7 +101,12 @@ class CommandParser(ArgumentParser):
             self._action_groups = groups
 
     def parse_args(self, args: Sequence[str] | None = None, *more: Any, **kwargs: Any) -> Namespace:  # type: ignore[override]
-        """Parse, with every ``--config`` file preceded by those that it extends.
+        """Parse options; every ``--config`` file is preceded by those that it extends.
+
+        Args:
+            args: words of the command line; None takes those of the process.
+            more: see :meth:`jsonargparse.ArgumentParser.parse_args`.
+            kwargs: see there.
 
         Raises:
             UsageError: a file is missing; one that is extended is, too, or is not YAML, or extends itself.
@@ -106,7 +116,12 @@ class CommandParser(ArgumentParser):
         return options
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Print ``message`` folded to one line and exit with 2."""
+        """Print a message folded to one line, and exit with 2.
+
+        Args:
+            message: what is wrong.
+            ex: the exception behind it, which is not shown.
+        """
         line = " ".join(str(message).split())
         self.exit(2, f"{self.prog}: error: {line} (see {self.prog} --help)\n")
         raise AssertionError("exit() does not return")
@@ -117,7 +132,11 @@ QUIET_HELP = "print no progress, and not which device computes"
 
 
 def add_machine_options(parser: CommandParser) -> None:
-    """Add the options that say how videos are read and features made: ``--device`` and the like."""
+    """Add the options that say how videos are read and features made: ``--device`` and the like.
+
+    Args:
+        parser: of the command.
+    """
     add = parser.add_argument_group("machine").add_argument
     add("--device", default="auto", help=DEVICE_HELP)
     add("--engine", default="auto",
@@ -126,6 +145,16 @@ def add_machine_options(parser: CommandParser) -> None:
     add("--ray-address", type=str | None, default=None, metavar="ADDRESS",
         help="with ray: HOST:PORT of the cluster, or local: this machine alone [the cluster it is in]")  # fmt: skip
     add("--decoder", default="decord", help="decord, torchcodec or pyav")
+
+
+def pick_arguments(options: Namespace, function: Callable[..., Any]) -> dict[str, Any]:
+    """Pick the options that a function has an argument for, of the same name.
+
+    Args:
+        options: as parsed.
+        function: what is to be called.
+    """
+    return {name: options[name] for name in inspect.signature(function).parameters if name in options}
 
 
 class _HelpAllAction(_HelpAction):
@@ -138,9 +167,13 @@ class _HelpAllAction(_HelpAction):
 
 
 def find_config(name: str | Path) -> Path:
-    """The file of that name, or else the one that comes with the package, ``configs/`` before its name or not.
+    """Find a YAML file, or else the one of that name that comes with the package.
 
-    What has a colon in it is taken for YAML itself, which ``--config`` takes too, and comes back as it is.
+    A word with a colon in it is taken for YAML itself, which ``--config`` takes too, and comes back as it is.
+
+    Args:
+        name: path of the file; of one that comes with the package ``thumos14/full.yaml``, with ``configs/`` before it
+            or not.
 
     Raises:
         UsageError: there is neither; the nearest name of those that come with the package is suggested.
@@ -159,7 +192,7 @@ def find_config(name: str | Path) -> Path:
 
 
 def _packaged_configs() -> Path:
-    """``configs/``: in an installed package inside it, in a checkout beside it."""
+    """Find ``configs/``: inside an installed package, or beside the package in a checkout."""
     package = Path(hasvideo.__file__).parent
     return next(folder for folder in (package / "configs", package.parent / "configs") if folder.is_dir())
 
@@ -180,7 +213,7 @@ def _with_bases(arguments: Sequence[str]) -> list[str]:
 
 
 def _bases(path: Path, below: tuple[Path, ...] = ()) -> list[Path]:
-    """The YAML file and all that it extends, the first one last extended."""
+    """List a YAML file after all that it extends: what comes later wins."""
     if path in below:
         raise UsageError(f"{path} extends itself: {' -> '.join(map(str, (*below, path)))}")
     try:
@@ -194,7 +227,12 @@ def _bases(path: Path, below: tuple[Path, ...] = ()) -> list[Path]:
 
 
 def run(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] | None = None) -> NoReturn:
-    """Run a command's ``main(argv)`` and exit: 0 done, 1 failed work, 2 wrong usage, 130 interrupted."""
+    """Run a command and exit: with 0 done, 1 failed work, 2 wrong usage, 130 interrupted.
+
+    Args:
+        main: takes the words of the command line; may return the exit code.
+        argv: those words; None takes those of the process.
+    """
     warnings.formatwarning = _one_line_warning
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("hasvideo: %(message)s"))
@@ -221,7 +259,12 @@ def _one_line_warning(message: Warning | str, *_: Any, **__: Any) -> str:
 
 
 def fail(message: str, code: int) -> NoReturn:
-    """Print one ``hasvideo: error:`` line on stderr and exit with ``code``."""
+    """Print one ``hasvideo: error:`` line on standard error and exit.
+
+    Args:
+        message: folded to one line.
+        code: the exit code.
+    """
     print(f"hasvideo: error: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(code)
 
@@ -247,5 +290,6 @@ __all__ = [
     "add_machine_options",
     "fail",
     "find_config",
+    "pick_arguments",
     "run",
 ]

@@ -61,7 +61,13 @@ class HelpFormatter(RawDescriptionHelpFormatter):
 
 
 def split_reason(text: str) -> tuple[str, str]:
-    """What an option does, and the reason for its default, which square brackets enclose; empty if there is none.
+    """Split the help of an option into what it does and the reason for its default, which is in square brackets.
+
+    Args:
+        text: the help.
+
+    Returns:
+        Both; the reason is empty where there is none.
 
     >>> split_reason("probability that a part is hidden [the paper's]")
     ('probability that a part is hidden', "the paper's")
@@ -72,7 +78,11 @@ def split_reason(text: str) -> tuple[str, str]:
 
 
 def list_settings(names: Mapping[str, Sequence[str]]) -> str:
-    """Options by the title of their group, a paragraph each: ``what is hidden  --hiding.num-segments .p .fill``."""
+    """List options, a paragraph for each group: ``hiding  --hiding.num-segments .p .fill``.
+
+    Args:
+        names: options by the title of their group.
+    """
     indent = max(map(len, names)) + 2
     lines = []
     for title, options in names.items():

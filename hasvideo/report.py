@@ -1,9 +1,10 @@
-"""What the training commands share: their options, curves of a training, and numbers over seeds as text."""
+"""What the training commands share: their options, runs with several seeds, and numbers over seeds as text."""
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from hasvideo.commands import DEVICE_HELP
+from hasvideo.errors import UsageError
+from hasvideo.files import write_text
 
 if TYPE_CHECKING:
     from hasvideo.commands import CommandParser
@@ -19,11 +22,11 @@ if TYPE_CHECKING:
     from hasvideo.video.recipe import Recipe
 
 AnyRecipe = TypeVar("AnyRecipe", "Recipe", "ImageRecipe", "SegmentationRecipe")
-RUN_OPTIONS = ("seeds", "resume", "tensorboard", "device")
+Tested = TypeVar("Tested")
 
 
 def add_run_options(parser: CommandParser, written: str) -> Callable[..., Any]:
-    """Add ``--output`` and the options of :data:`RUN_OPTIONS`, which say how an experiment is run.
+    """Add the options that say how an experiment is run: ``--output``, ``--seeds`` and the like.
 
     Args:
         parser: of the command.
@@ -57,15 +60,68 @@ def plot_history(history: Sequence[Mapping[str, float]], folder: Path) -> None:
         plot_curves(history, folder / "curves.png")
 
 
-def each_seed(recipe: AnyRecipe, seeds: int) -> Iterator[tuple[int, AnyRecipe]]:
-    """Yield the recipe's seed and the following ones, each with the recipe that has it.
+def with_seeds(recipe: AnyRecipe, seeds: int) -> list[AnyRecipe]:
+    """Copy a recipe for each run of an experiment: with its own seed and the following ones.
 
     Args:
         recipe: what to train.
-        seeds: how many seeds.
+        seeds: how many runs.
+
+    Raises:
+        UsageError: there is no run.
     """
-    for seed in range(recipe.training.seed, recipe.training.seed + seeds):
-        yield seed, replace(recipe, training=replace(recipe.training, seed=seed))
+    if seeds < 1:
+        raise UsageError(f"seeds must be at least 1, got {seeds}")
+    first = recipe.training.seed
+    return [replace(recipe, training=replace(recipe.training, seed=seed)) for seed in range(first, first + seeds)]
+
+
+def run_experiment(
+    recipes: Sequence[AnyRecipe],
+    output: Path,
+    train: Callable[..., tuple[Any, Sequence[Mapping[str, float]]]],
+    test: Callable[[Any, Path], Tested],
+    **options: Any,
+) -> list[Tested]:
+    """Train and test once for each seed, in a folder ``seed-N``, and draw the curves of each training.
+
+    Args:
+        recipes: what :func:`with_seeds` returned.
+        output: the folder that holds those of the seeds.
+        train: takes a recipe, the ``name`` and ``folder`` of the model, and the options; returns the model and the
+            metrics of each epoch.
+        test: takes the model and its folder, and writes both the model and what it found there.
+        options: ``resume``, ``tensorboard`` and ``device``: see :func:`hasvideo.training.train`.
+
+    Returns:
+        What ``test`` returned for each recipe.
+
+    Raises:
+        HasvideoError: a training fails, or a file cannot be written.
+    """
+    results = []
+    for recipe in recipes:
+        folder = output / f"seed-{recipe.training.seed}"
+        model, history = train(recipe, name=str(folder / "model.ckpt"), folder=folder, **options)
+        plot_history(history, folder)
+        results.append(test(model, folder))
+    return results
+
+
+def write_report(report: Mapping[str, Any], text: str, output: Path) -> None:
+    """Write ``results.json`` and ``results.txt``; of several processes the main one does.
+
+    Args:
+        report: numbers of the experiment.
+        text: the same for people to read.
+        output: folder of the experiment.
+
+    Raises:
+        HasvideoError: a file cannot be written.
+    """
+    if is_main_process():
+        write_text(output / "results.json", json.dumps(report, indent=1) + "\n")
+        write_text(output / "results.txt", text)
 
 
 def over_seeds(shares: Sequence[float | None]) -> dict[str, Any] | None:

@@ -23,7 +23,8 @@ from hasvideo.features.fill import fill
 from hasvideo.features.make import Extraction, split_engine
 from hasvideo.features.store import is_outdated
 from hasvideo.report import plot_history
-from hasvideo.video.recipe import OWN_VIDEOS, WHY_OWN_VIDEOS, Recipe, add_options, from_options
+from hasvideo.settings import add_options, from_options
+from hasvideo.video.recipe import OWN_VIDEOS, WHY_OWN_VIDEOS, Recipe
 
 if TYPE_CHECKING:
     from hasvideo.cam import CamHead
@@ -160,7 +161,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     report = train(
         options.videos,
         options.output,
-        recipe=from_options(options),
+        recipe=from_options(options, Recipe),
         classes=_pairs(options.classes),
         extraction=Extraction(
             **{name: options[name] for name in ("extractor", "decoder", "engine", "device", "weights", "ray_address")}

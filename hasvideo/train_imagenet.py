@@ -5,25 +5,26 @@ Any data set in the ILSVRC layout will do. Training sees which class an image sh
 
 from __future__ import annotations
 
-import json
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hasvideo.commands import CallableModule, CommandParser, run
+from hasvideo.commands import CallableModule, CommandParser, pick_arguments, run
 from hasvideo.device import resolve_device
-from hasvideo.errors import UsageError
 from hasvideo.files import write_text
-from hasvideo.image.recipe import ImageRecipe, add_options, from_options
+from hasvideo.image.recipe import WHY, ImageRecipe
 from hasvideo.metrics.contours import NEEDS_OPENCV, has_opencv
 from hasvideo.metrics.localization import TITLES, Measure
-from hasvideo.report import RUN_OPTIONS, add_run_options, cell, each_seed, is_main_process, over_seeds, plot_history
+from hasvideo.report import add_run_options, cell, is_main_process, over_seeds, run_experiment, with_seeds, write_report
+from hasvideo.settings import add_options, from_options
 
 if TYPE_CHECKING:
     from hasvideo.datasets.imagenet import Ilsvrc, LabelledImages
+    from hasvideo.image.model import ImageModel
     from hasvideo.image.testing import ImageTest
 
 _ORDER: tuple[Measure, ...] = ("gt_known", "top1_loc", "top5_loc", "top1_class", "top5_class")
@@ -67,8 +68,6 @@ def train_imagenet(
         UsageError: a wrong option, or no data in the layout.
         HasvideoError: classes and files do not fit together, pretrained weights cannot be had, or training fails.
     """
-    if seeds < 1:
-        raise UsageError(f"seeds must be at least 1, got {seeds}")
     from hasvideo.datasets.imagenet import load_ilsvrc, readable_names
     from hasvideo.image.fitting import fit
     from hasvideo.image.model import save_image_model
@@ -77,31 +76,29 @@ def train_imagenet(
     from hasvideo.output.images import write_image_results
 
     recipe, output, device = recipe or ImageRecipe(), Path(output), resolve_device(device)
+    recipes = with_seeds(recipe, seeds)
     found = load_ilsvrc(data)
-    train, val = _read(found, recipe.network.resize, in_memory, check_images, output)
-    options = {"resume": resume, "tensorboard": tensorboard, "device": device}
-    tests = []
-    for seed, seeded in each_seed(recipe, seeds):
-        folder = output / f"seed-{seed}"
-        name, prepare = str(folder / "model.ckpt"), load_pretrained if pretrained else None
-        model, history = fit(train, list(found.classes), seeded, prepare=prepare, name=name, folder=folder, **options)
-        plot_history(history, folder)
+    trained, tested = _read(found, recipe.network.resize, in_memory, check_images, output)
+
+    def test(model: ImageModel, folder: Path) -> ImageTest:
         model.network.to(device)
-        tests.append(run_test(model, val, found.truth))
+        result = run_test(model, tested, found.truth)
         if is_main_process():
             save_image_model(replace(model, classes=readable_names(found.classes)), folder / "model.ckpt")
-            write_image_results(tests[-1].detections(), folder / "boxes.json")
+            write_image_results(result.detections(), folder / "boxes.json")
+        return result
+
+    train = partial(fit, trained, list(found.classes), prepare=load_pretrained if pretrained else None)
+    tests = run_experiment(recipes, output, train, test, resume=resume, tensorboard=tensorboard, device=device)
     report = summarise(tests) | {"recipe": asdict(recipe)}
-    if is_main_process():
-        write_text(output / "results.json", json.dumps(report, indent=1) + "\n")
-        write_text(output / "results.txt", render(report))
+    write_report(report, render(report), output)
     return report
 
 
 def _read(
     found: Ilsvrc, size: int, in_memory: bool, check: bool, output: Path
 ) -> tuple[LabelledImages, LabelledImages]:
-    """Training and validation images without those that cannot be read, which are listed in a file."""
+    """Read the training and validation images, and list those that cannot be read in ``problems.txt``."""
     from hasvideo.datasets.imagenet import LabelledImages, find_unreadable
 
     problems = list(found.problems)
@@ -121,7 +118,7 @@ def _read(
 
 
 def summarise(tests: Sequence[ImageTest]) -> dict[str, Any]:
-    """Accuracies over seeds beside the baselines, and kinds of misses.
+    """Summarise accuracies over seeds, beside those of the baselines, and kinds of misses.
 
     Args:
         tests: one a seed, of the same images.
@@ -142,7 +139,11 @@ def summarise(tests: Sequence[ImageTest]) -> dict[str, Any]:
 
 
 def render(report: Mapping[str, Any]) -> str:
-    """The report as plain text."""
+    """Render the report as plain text.
+
+    Args:
+        report: what :func:`train_imagenet` returns.
+    """
     from hasvideo.output.tables import aligned
 
     rows = [["", *MEASURES.values()]]
@@ -159,14 +160,13 @@ def render(report: Mapping[str, Any]) -> str:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command."""
     options = _parser().parse_args(argv)
-    chosen = {name: options[name] for name in (*RUN_OPTIONS, "in_memory", "check_images", "pretrained")}
-    report = train_imagenet(options.data, options.output, from_options(options), **chosen)
+    report = train_imagenet(recipe=from_options(options, ImageRecipe), **pick_arguments(options, train_imagenet))
     if is_main_process():
         sys.stdout.write(render(report))
 
 
 def load_recipe(config: str | Path) -> ImageRecipe:
-    """The recipe that a YAML file of this command, with those that it extends, describes.
+    """Read the recipe from a YAML file of this command and those that it extends.
 
     Args:
         config: the file, also one that comes with the package: see :func:`hasvideo.commands.find_config`.
@@ -175,7 +175,8 @@ def load_recipe(config: str | Path) -> ImageRecipe:
         UsageError: there is no such file, or a setting is out of its range.
         SystemExit: the file is not YAML, or has a setting that there is not; standard error says which.
     """
-    return from_options(_parser().parse_args(["--config", str(config), "--data", "", "--output", ""]))
+    options = _parser().parse_args(["--config", str(config), "--data", "", "--output", ""])
+    return from_options(options, ImageRecipe)
 
 
 def _parser() -> CommandParser:
@@ -189,7 +190,7 @@ def _parser() -> CommandParser:
     add("--check-images", type=bool, default=True, help="decode all images before training and leave broken ones out")
     add = add_run_options(parser, "checkpoints, boxes, metrics and tables")
     add("--pretrained", type=bool, default=False, help="start from torchvision's ImageNet weights where layers agree")
-    add_options(parser, ImageRecipe())
+    add_options(parser, ImageRecipe(), WHY, skip=["smoothness"])
     return parser
 
 

@@ -6,21 +6,21 @@ data set in the layout of PASCAL VOC will do.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hasvideo.commands import CallableModule, CommandParser, run
+from hasvideo.commands import CallableModule, CommandParser, pick_arguments, run
 from hasvideo.device import resolve_device
 from hasvideo.errors import UsageError
-from hasvideo.files import write_text
-from hasvideo.report import RUN_OPTIONS, add_run_options, cell, each_seed, is_main_process, over_seeds, plot_history
-from hasvideo.segmentation.recipe import SegmentationRecipe, add_options, from_options
+from hasvideo.report import add_run_options, cell, is_main_process, over_seeds, run_experiment, with_seeds, write_report
+from hasvideo.segmentation.recipe import WHY, SegmentationRecipe
+from hasvideo.settings import add_options, from_options
 
 if TYPE_CHECKING:
     from hasvideo.datasets.segmentation import SegmentedImages
@@ -59,9 +59,10 @@ def train_segmentation(
         recipe: network, jitter, optimizer; those of FCN-AlexNet by default.
         backbone: checkpoint of an image localizer whose convolutions the encoder starts from; None starts from scratch.
         seeds: how many runs, with the recipe's seed and the following ones.
-        train_list, test_list: names of lists, or paths of text files.
-        extra_list, extra_masks: path of a further list, as SBD's, and folder of its masks; images that are tested on
-            are left out of it.
+        train_list: name of the list of images to train on, or path of a text file.
+        test_list: name of the list of images to test on, or path of a text file.
+        extra_list: path of a text file with more images to train on, as SBD's; those that are tested on are left out.
+        extra_masks: folder of the masks of ``extra_list``.
         pictures: how many of the tested images are drawn with their classes, spread over the list.
         in_memory: hold all images and masks in memory.
         resume: go on from what the output folder holds.
@@ -77,41 +78,39 @@ def train_segmentation(
         UsageError: a wrong option, no data in the layout, or a backbone that does not fit the network.
         HasvideoError: files are missing or damaged, masks do not fit their images, or training fails.
     """
-    if seeds < 1 or pictures < 0:
-        raise UsageError(f"seeds must be at least 1 and pictures at least 0, got {seeds} and {pictures}")
+    if pictures < 0:
+        raise UsageError(f"pictures must be at least 0, got {pictures}")
     from hasvideo.datasets.segmentation import SegmentedImages, find_pairs, read_classes, training_pairs
     from hasvideo.metrics.segmentation import score_segmentation
     from hasvideo.segmentation.fitting import fit, start
     from hasvideo.segmentation.model import save_segmentation_model
 
     recipe, output, device = recipe or SegmentationRecipe(), Path(output), resolve_device(device)
+    recipes = with_seeds(recipe, seeds)
     classes = read_classes(data)
-    tested = find_pairs(data, test_list)
-    trained = training_pairs(data, train_list, tested, extra_list, extra_masks)
+    testing = find_pairs(data, test_list)
+    training = training_pairs(data, train_list, testing, extra_list, extra_masks)
     _, origin = start(recipe.network, backbone)
     if is_main_process():
-        print(f"{len(classes)} classes, {len(trained)} images to train on, {len(tested)} to test on; {origin}",
+        print(f"{len(classes)} classes, {len(training)} images to train on, {len(testing)} to test on; {origin}",
               file=sys.stderr)  # fmt: skip
-    train, test = (SegmentedImages(pairs, len(classes), in_memory) for pairs in (trained, tested))
-    options: dict[str, Any] = {"backbone": backbone, "resume": resume, "tensorboard": tensorboard, "device": device}
-    scores = []
-    for seed, seeded in each_seed(recipe, seeds):
-        folder = output / f"seed-{seed}"
-        model, history = fit(train, classes, seeded, name=str(folder / "model.ckpt"), folder=folder, **options)
-        plot_history(history, folder)
+    trained, tested = (SegmentedImages(pairs, len(classes), in_memory) for pairs in (training, testing))
+
+    def test(model: SegmentationModel, folder: Path) -> dict[str, Any]:
         model.network.to(device)
         if is_main_process():
             save_segmentation_model(model, folder / "model.ckpt")
-        scores.append(score_segmentation(_test(model, test, folder, pictures).sum(axis=0), classes))
-    report = summarise(scores) | {"images": len(test), "start": origin, "recipe": asdict(recipe)}
-    if is_main_process():
-        write_text(output / "results.json", json.dumps(report, indent=1) + "\n")
-        write_text(output / "results.txt", render(report))
+        return score_segmentation(_confusion(model, tested, folder, pictures).sum(axis=0), classes)
+
+    train = partial(fit, trained, classes, backbone=backbone)
+    scores = run_experiment(recipes, output, train, test, resume=resume, tensorboard=tensorboard, device=device)
+    report = summarise(scores) | {"images": len(tested), "start": origin, "recipe": asdict(recipe)}
+    write_report(report, render(report), output)
     return report
 
 
 def summarise(scores: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Metrics over seeds.
+    """Summarise metrics over seeds.
 
     Args:
         scores: one a seed, as :func:`hasvideo.metrics.segmentation.score_segmentation` gives them.
@@ -128,7 +127,11 @@ def summarise(scores: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def render(report: Mapping[str, Any]) -> str:
-    """The report as plain text."""
+    """Render the report as plain text.
+
+    Args:
+        report: what :func:`train_segmentation` returns.
+    """
     from hasvideo.output.tables import aligned
 
     rows = [[*TITLES.values()], [cell(report["metrics"][name]) for name in TITLES]]
@@ -143,15 +146,14 @@ def render(report: Mapping[str, Any]) -> str:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command."""
     options = _parser().parse_args(argv)
-    names = ("backbone", "train_list", "test_list", "extra_list", "extra_masks", "pictures", "in_memory")
-    chosen = {name: options[name] for name in (*RUN_OPTIONS, *names)}
-    report = train_segmentation(options.data, options.output, from_options(options), **chosen)
+    recipe = from_options(options, SegmentationRecipe)
+    report = train_segmentation(recipe=recipe, **pick_arguments(options, train_segmentation))
     if is_main_process():
         sys.stdout.write(render(report))
 
 
 def load_recipe(config: str | Path) -> SegmentationRecipe:
-    """The recipe that a YAML file of this command, with those that it extends, describes.
+    """Read the recipe from a YAML file of this command and those that it extends.
 
     Args:
         config: the file, also one that comes with the package: see :func:`hasvideo.commands.find_config`.
@@ -160,7 +162,8 @@ def load_recipe(config: str | Path) -> SegmentationRecipe:
         UsageError: there is no such file, or a setting is out of its range.
         SystemExit: the file is not YAML, or has a setting that there is not; standard error says which.
     """
-    return from_options(_parser().parse_args(["--config", str(config), "--data", "", "--output", ""]))
+    options = _parser().parse_args(["--config", str(config), "--data", "", "--output", ""])
+    return from_options(options, SegmentationRecipe)
 
 
 def _parser() -> CommandParser:
@@ -190,12 +193,12 @@ def _parser() -> CommandParser:
     add("--backbone", type=str | None, default=None, metavar="FILE",
         help="checkpoint of train_imagenet to start the encoder from [random weights]")  # fmt: skip
     add("--pictures", type=int, default=8, help="draw so many of the tested images with their classes")
-    add_options(parser, SegmentationRecipe())
+    add_options(parser, SegmentationRecipe(), WHY, skip=["smoothness"])
     return parser
 
 
-def _test(model: SegmentationModel, samples: SegmentedImages, folder: Path, pictures: int) -> np.ndarray:
-    """A confusion matrix for each image, ``(N, C, C)``; predictions and pictures go to the folder."""
+def _confusion(model: SegmentationModel, samples: SegmentedImages, folder: Path, pictures: int) -> np.ndarray:
+    """Count a confusion matrix for each image, ``(N, C, C)``; write predictions and pictures to the folder."""
     from hasvideo.metrics.segmentation import confusion_matrix
     from hasvideo.output.segments import plot_segments, write_mask
     from hasvideo.segmentation.fitting import predict

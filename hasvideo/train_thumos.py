@@ -6,27 +6,28 @@ classes a video shows, never when.
 
 from __future__ import annotations
 
-import json
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hasvideo.commands import CallableModule, CommandParser, run
+from hasvideo.commands import CallableModule, CommandParser, pick_arguments, run
 from hasvideo.device import resolve_device
 from hasvideo.errors import UsageError
-from hasvideo.files import write_text
-from hasvideo.report import RUN_OPTIONS, add_run_options, cell, each_seed, is_main_process, over_seeds, plot_history
-from hasvideo.video.recipe import Recipe, add_options, from_options
+from hasvideo.report import add_run_options, cell, is_main_process, over_seeds, run_experiment, with_seeds, write_report
+from hasvideo.settings import add_options, from_options
+from hasvideo.video.recipe import Recipe
 
 if TYPE_CHECKING:
     from hasvideo.datasets.annotations import Annotations
     from hasvideo.features.store import FeatureMeta
     from hasvideo.metrics.detection import Matches
+    from hasvideo.video.model import Model
 
 TIOU = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 PROTOCOLS = ("activitynet", "thumos14")
@@ -57,7 +58,8 @@ def train_thumos(
         recipe: network, hiding, optimizer; the paper's by default.
         seeds: how many runs, with the recipe's seed and the following ones.
         compare: also run without hiding, on the same seeds.
-        train_subset, test_subset: names in the annotations.
+        train_subset: name in the annotations of the videos to train on.
+        test_subset: name in the annotations of the videos to test on.
         mmap: leave features on disk instead of reading them into memory.
         resume: go on from what the output folder holds.
         tensorboard: also write TensorBoard event files.
@@ -72,29 +74,27 @@ def train_thumos(
         UsageError: a wrong option, or no such subset.
         HasvideoError: a file is damaged, features are missing, or training fails.
     """
-    if seeds < 1:
-        raise UsageError(f"seeds must be at least 1, got {seeds}")
     from hasvideo.output.evaluation_plots import plot_evaluation
+    from hasvideo.video.fitting import fit
 
     recipe, output, device = recipe or Recipe(), Path(output), resolve_device(device)
+    methods = {method: with_seeds(chosen, seeds) for method, chosen in _methods(recipe, compare).items()}
     data = _load(Path(features), Path(annotations), train_subset, test_subset, mmap)
+    train, test = partial(fit, data.train_features, data.train_labels, data.meta), partial(_test, data)
     options = {"resume": resume, "tensorboard": tensorboard, "device": device}
-    matches: dict[str, list[dict[str, Matches]]] = {}
-    for method, chosen in _methods(recipe, compare).items():
-        matches[method] = []
-        for seed, seeded in each_seed(chosen, seeds):
-            matches[method].append(_run(data, seeded, output / method / f"seed-{seed}", options))
+    matches = {
+        method: run_experiment(recipes, output / method, train, test, **options) for method, recipes in methods.items()
+    }
     report = summarise(matches) | {"recipe": asdict(recipe)}
+    write_report(report, render(report), output)
     if is_main_process():
-        write_text(output / "results.json", json.dumps(report, indent=1) + "\n")
-        write_text(output / "results.txt", render(report))
         for method, runs in matches.items():
             plot_evaluation(runs[0]["activitynet"], output / f"{method}.png")
     return report
 
 
 def summarise(matches: Mapping[str, Sequence[Mapping[str, Matches]]]) -> dict[str, Any]:
-    """Means and standard deviations over seeds, and of two methods the paired difference.
+    """Summarise means and standard deviations over seeds, and the paired difference of two methods.
 
     Args:
         matches: for each method and seed, an evaluation by each protocol.
@@ -113,7 +113,11 @@ def summarise(matches: Mapping[str, Sequence[Mapping[str, Matches]]]) -> dict[st
 
 
 def render(report: Mapping[str, Any]) -> str:
-    """The report as plain text: mAP of each method by both protocols, AP by class, the paired difference."""
+    """Render the report as plain text: mAP of each method by both protocols, AP by class, the paired difference.
+
+    Args:
+        report: what :func:`train_thumos` returns.
+    """
     from hasvideo.output.tables import aligned
 
     lines = [f"mAP in %, mean ± standard deviation over {report['seeds']} seeds"]
@@ -138,14 +142,7 @@ def render(report: Mapping[str, Any]) -> str:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command."""
     options = _parser().parse_args(argv)
-    names = (*RUN_OPTIONS, "compare", "train_subset", "test_subset", "mmap")
-    report = train_thumos(
-        options.features,
-        options.annotations,
-        options.output,
-        from_options(options),
-        **{name: options[name] for name in names},
-    )
+    report = train_thumos(recipe=from_options(options, Recipe), **pick_arguments(options, train_thumos))
     if is_main_process():
         sys.stdout.write(render(report))
 
@@ -216,22 +213,18 @@ def _load(features: Path, annotations: Path, train_subset: str, test_subset: str
     return _Data(store.meta, trained, list(labels.values()), present, tested, test)
 
 
-def _run(data: _Data, recipe: Recipe, folder: Path, options: Mapping[str, Any]) -> dict[str, Matches]:
-    """Train and test with one seed."""
+def _test(data: _Data, model: Model, folder: Path) -> dict[str, Matches]:
+    """Score a model by each protocol, and write it and its detections to its folder."""
     from hasvideo.metrics.detection import match
     from hasvideo.output.tables import write_results_json
-    from hasvideo.video.fitting import detect, fit
+    from hasvideo.video.fitting import detect
     from hasvideo.video.model import save_model
 
-    path = folder / "model.ckpt"
-    labelled = data.train_features, data.train_labels
-    model, history = fit(*labelled, data.meta, recipe, name=str(path), folder=folder, **options)
-    plot_history(history, folder)
     durations = {name: video.duration for name, video in data.test.videos.items()}
     tested = zip(data.test_videos, data.test_features, strict=True)
     detections = [found for video, array in tested for found in detect(model, {video: array}, durations)]
     if is_main_process():
-        save_model(model, path)
+        save_model(model, folder / "model.ckpt")
         write_results_json(detections, folder / "detections.json")
     return {protocol: match(detections, data.test, protocol, TIOU, classes=data.test.labels) for protocol in PROTOCOLS}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import re
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 import yaml
 
 import hasvideo
-from hasvideo.commands import COMMANDS, CommandParser, find_config, run
+from hasvideo.commands import COMMANDS, CommandParser, find_config, pick_arguments, run
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.video.recipe import OWN_VIDEOS, WHY_OWN_VIDEOS, Recipe
 
@@ -155,6 +156,20 @@ def test_every_default_of_train_that_is_not_the_paper_s_has_its_reason():
         for field in fields(getattr(own, group)):
             if getattr(getattr(own, group), field.name) != getattr(getattr(usual, group), field.name):
                 assert f"{group}.{field.name}" in WHY_OWN_VIDEOS
+
+
+@pytest.mark.parametrize(("name", "needed"), [
+    ("train_thumos", "features annotations output"), ("train_imagenet", "data output"),
+    ("train_segmentation", "data output"),
+])  # fmt: skip
+def test_every_option_of_an_experiment_reaches_its_function(name, needed):
+    module = importlib.import_module(f"hasvideo.{name}")
+    options = vars(module._parser().parse_args([word for option in needed.split() for word in (f"--{option}", "x")]))
+    settings = {"network", "hiding", "jitter", "training", "threshold", "threshold_mode", "merge_gap", "min_duration",
+                "min_class_score", "config", "extends"}  # fmt: skip
+    function = getattr(module, name)
+    assert set(options) - settings == set(inspect.signature(function).parameters) - {"recipe"}
+    assert pick_arguments(options, function) == {key: options[key] for key in set(options) - settings}
 
 
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name.startswith("train")])

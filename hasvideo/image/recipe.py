@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal
 
 from hasvideo.errors import UsageError
+from hasvideo.extents import check_rule
 from hasvideo.networks.config import ImageConfig
-from hasvideo.settings import TrainingConfig, add_settings, check_choices
-from hasvideo.types import BoxRule, ThresholdMode
-
-if TYPE_CHECKING:
-    from hasvideo.commands import CommandParser, Namespace
+from hasvideo.settings import TrainingConfig, check_choices
+from hasvideo.types import BoxRule
 
 HidingPlace = Literal["image", "conv1"]
 
@@ -40,7 +38,7 @@ class ImageRecipe:
     """Everything that decides an image localizer besides its images. The defaults are the paper's for AlexNet.
 
     Raises:
-        UsageError: a setting of the training is for videos only.
+        UsageError: a setting is out of its range, or one of the training is for videos only.
     """
 
     network: ImageConfig = field(default_factory=ImageConfig)  # num_classes follows the data
@@ -61,6 +59,7 @@ class ImageRecipe:
 
     def __post_init__(self) -> None:
         self.training.check_without_time()
+        check_rule(self.rule)
 
 
 WHY = {
@@ -73,30 +72,7 @@ WHY = {
     "training.schedule": "the paper's",
     "training.steps": "the paper's for AlexNet",
     "training.workers": "with --in-memory enough",
+    "threshold": "the paper's for AlexNet",
+    "threshold_mode": "the paper's",
 }
 """Why a default of ``hasvideo train_imagenet`` is as it is, where that is another reason than for videos."""
-
-
-def add_options(parser: CommandParser, defaults: ImageRecipe) -> None:
-    """Add an option for each setting, such as ``--hiding.sizes``; in a YAML file the groups are nested."""
-    add_settings(parser, {group: getattr(defaults, group) for group in _GROUPS}, WHY, without=["smoothness"])
-    add, rule = parser.add_settings_group("boxes").add_argument, defaults.rule
-    add("--threshold", type=float, default=rule.threshold,
-        help="fraction of the CAM's range that a box is put around [the paper's for AlexNet]")  # fmt: skip
-    add("--threshold-mode", choices=get_args(ThresholdMode), default=rule.mode,
-        help="the range: 0 to the maximum, or minimum to maximum [the paper's]")  # fmt: skip
-
-
-def from_options(options: Namespace) -> ImageRecipe:
-    """The recipe that the options of :func:`add_options` say.
-
-    Raises:
-        UsageError: a setting is out of its range.
-    """
-    from hasvideo.extents import check_rule
-
-    network, hiding, training = (kind(**vars(options[group])) for group, kind in _GROUPS.items())
-    return ImageRecipe(network, hiding, training, check_rule(BoxRule(options.threshold, options.threshold_mode)))
-
-
-_GROUPS = {"network": ImageConfig, "hiding": PatchConfig, "training": TrainingConfig}

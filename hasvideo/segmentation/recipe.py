@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from hasvideo.errors import UsageError
 from hasvideo.networks.config import FcnConfig
-from hasvideo.settings import TrainingConfig, add_settings
-
-if TYPE_CHECKING:
-    from hasvideo.commands import CommandParser, Namespace
+from hasvideo.settings import TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -57,20 +53,3 @@ WHY = {
     for name in ("epochs", "batch_size", "optimizer", "learning_rate", "momentum", "weight_decay", "schedule")
 } | {"training.workers": "with --in-memory enough"}
 """Why a default of ``hasvideo train_segmentation`` is as it is, where that is another reason than for videos."""
-
-
-def add_options(parser: CommandParser, defaults: SegmentationRecipe) -> None:
-    """Add an option for each setting, such as ``--network.skips``; in a YAML file the groups are nested."""
-    add_settings(parser, {group: getattr(defaults, group) for group in _GROUPS}, WHY, without=["smoothness"])
-
-
-def from_options(options: Namespace) -> SegmentationRecipe:
-    """The recipe that the options of :func:`add_options` say.
-
-    Raises:
-        UsageError: a setting is out of its range.
-    """
-    return SegmentationRecipe(*(kind(**vars(options[group])) for group, kind in _GROUPS.items()))
-
-
-_GROUPS = {"network": FcnConfig, "jitter": JitterConfig, "training": TrainingConfig}

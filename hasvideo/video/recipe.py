@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Literal
 
 from hasvideo.errors import UsageError
+from hasvideo.extents import check_rule
 from hasvideo.networks.config import TemporalConfig
-from hasvideo.settings import SECONDS, TrainingConfig, add_settings, check_choices
-from hasvideo.types import IntervalRule, ThresholdMode
-
-if TYPE_CHECKING:
-    from hasvideo.commands import CommandParser, Namespace
+from hasvideo.settings import TrainingConfig, check_choices
+from hasvideo.types import IntervalRule
 
 Fill = Literal["mean", "zero", "noise"]
 
@@ -37,13 +34,22 @@ class HidingConfig:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides a localizer besides its videos. The defaults are the paper's, where it names them."""
+    """Everything that decides a localizer besides its videos. The defaults are the paper's, where it names them.
+
+    Raises:
+        UsageError: a setting is out of its range.
+    """
 
     network: TemporalConfig = field(default_factory=TemporalConfig)  # in_channels and num_classes follow the data
     hiding: HidingConfig = field(default_factory=HidingConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     rule: IntervalRule = field(default_factory=IntervalRule)  # how localize reads the CAM by default
-    min_class_score: float = 0.1  # probability from which a class is localized in a video
+    min_class_score: float = 0.1  # probability from which a class is localized
+
+    def __post_init__(self) -> None:
+        check_rule(self.rule)
+        if not 0 <= self.min_class_score <= 1:
+            raise UsageError(f"min_class_score is a probability, 0 to 1, got {self.min_class_score}")
 
 
 OWN_VIDEOS = Recipe(
@@ -76,44 +82,3 @@ WHY_OWN_VIDEOS = {
     "min_class_score": "every network was best at it",
 }
 """Why a default of ``hasvideo train`` is as it is, by setting: docs/results.md has the numbers."""
-
-
-def add_options(parser: CommandParser, defaults: Recipe, why: Mapping[str, str] = {}) -> None:
-    """Add an option for each setting, such as ``--hiding.p``; in a YAML file the groups are nested.
-
-    Args:
-        parser: of the command.
-        defaults: values of all settings.
-        why: see :func:`add_settings`; without a group for the settings of how a CAM is read.
-    """
-    add_settings(parser, {group: getattr(defaults, group) for group in _GROUPS}, why)
-    rule, group = defaults.rule, parser.add_settings_group("intervals")
-
-    def add(name: str, default: Any, text: str, **kwargs: Any) -> None:
-        reason = f" [{why[name]}]" if name in why else ""
-        group.add_argument(f"--{name.replace('_', '-')}", default=default, help=text + reason, **kwargs)
-
-    add("threshold", rule.threshold, "fraction of the CAM's range from which a time step is in", type=float)
-    add("threshold_mode", rule.mode, "the range: 0 to the maximum, or minimum to maximum",
-        choices=get_args(ThresholdMode))  # fmt: skip
-    add("merge_gap", rule.merge_gap, "join intervals of a class that are no further apart", type=float, metavar=SECONDS)
-    add("min_duration", rule.min_duration, "drop shorter intervals", type=float, metavar=SECONDS)
-    add("min_class_score", defaults.min_class_score, "probability from which a class is localized", type=float)
-
-
-def from_options(options: Namespace) -> Recipe:
-    """The recipe that the options of :func:`add_options` say.
-
-    Raises:
-        UsageError: a setting is out of its range.
-    """
-    from hasvideo.extents import check_rule
-
-    if not 0 <= options.min_class_score <= 1:
-        raise UsageError(f"min_class_score is a probability, 0 to 1, got {options.min_class_score}")
-    network, hiding, training = (kind(**vars(options[group])) for group, kind in _GROUPS.items())
-    rule = IntervalRule(options.threshold, options.threshold_mode, options.merge_gap, options.min_duration)
-    return Recipe(network, hiding, training, check_rule(rule), options.min_class_score)
-
-
-_GROUPS = {"network": TemporalConfig, "hiding": HidingConfig, "training": TrainingConfig}

@@ -6,18 +6,21 @@ import pytest
 
 from hasvideo.commands import CommandParser
 from hasvideo.errors import UsageError
+from hasvideo.image.recipe import ImageRecipe
 from hasvideo.networks.config import TemporalConfig
-from hasvideo.settings import TrainingConfig
-from hasvideo.video.recipe import OWN_VIDEOS, HidingConfig, Recipe, add_options, from_options
+from hasvideo.segmentation.recipe import SegmentationRecipe
+from hasvideo.settings import TrainingConfig, add_options, from_options
+from hasvideo.types import BoxRule, IntervalRule
+from hasvideo.video.recipe import OWN_VIDEOS, HidingConfig, Recipe
 
 
-def parse(*arguments, defaults=None):
+def parse(*arguments, defaults=Recipe()):  # noqa: B008, as it is frozen
     parser = CommandParser("test", "A test.")
-    add_options(parser, defaults or Recipe())
-    return from_options(parser.parse_args(list(arguments)))
+    add_options(parser, defaults)
+    return from_options(parser.parse_args(list(arguments)), type(defaults))
 
 
-@pytest.mark.parametrize("recipe", [Recipe(), OWN_VIDEOS])
+@pytest.mark.parametrize("recipe", [Recipe(), OWN_VIDEOS, ImageRecipe(), SegmentationRecipe()])
 def test_no_options_are_the_defaults(recipe):
     assert parse(defaults=recipe) == recipe
 
@@ -59,6 +62,25 @@ def test_options_and_yaml_reach_the_recipe(tmp_path):
     assert (recipe.rule.threshold, recipe.rule.mode) == (0.3, "minmax")
 
 
+def test_options_of_images_reach_their_recipe():
+    recipe = parse(
+        "--hiding.sizes", "[8,16]", "--threshold", "0.4", "--threshold-mode", "minmax", defaults=ImageRecipe()
+    )
+    assert recipe.hiding.sizes == (8, 16)
+    assert recipe.rule == BoxRule(0.4, "minmax")
+    recipe = parse("--jitter.crop", "64", "--network.skips", "1", defaults=SegmentationRecipe())
+    assert (recipe.jitter.crop, recipe.network.skips) == (64, 1)
+
+
+@pytest.mark.parametrize("wrong", [
+    lambda: Recipe(rule=IntervalRule(threshold=1.5)), lambda: Recipe(min_class_score=-0.1),
+    lambda: ImageRecipe(rule=BoxRule(mode="min")),
+])  # fmt: skip
+def test_a_recipe_refuses_what_its_options_refuse(wrong):
+    with pytest.raises(UsageError):
+        wrong()
+
+
 @pytest.mark.parametrize(("arguments", "message"), [
     (["--min-class-score", "1.5"], "min_class_score"),
     (["--merge-gap", "-1"], "merge gap"),
@@ -68,6 +90,19 @@ def test_options_and_yaml_reach_the_recipe(tmp_path):
 def test_values_out_of_range(arguments, message):
     with pytest.raises(UsageError, match=message):
         parse(*arguments)
+
+
+@pytest.mark.parametrize(("words", "accepted"), [
+    (["--threshold-mode", "middle"], "'max', 'minmax'"), (["--hiding.fill", "middle"], "'mean', 'zero', 'noise'"),
+    (["--config", "hiding: {fill: middle}"], "mean"), (["--config", "threshold_mode: middle"], "minmax"),
+])  # fmt: skip
+def test_a_word_that_is_no_choice_is_refused_with_those_that_are(words, accepted, capsys):
+    with pytest.raises(SystemExit):
+        parse(*words)
+    error = capsys.readouterr().err
+    assert "middle" in error
+    assert accepted in error
+    assert "Literal" not in error
 
 
 def test_settings_need_no_torch():
