@@ -21,7 +21,6 @@ from hasvideo.device import check_name, resolve_device
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.features.fill import fill
 from hasvideo.features.make import Extraction, split_engine
-from hasvideo.features.store import is_outdated
 from hasvideo.report import plot_history
 from hasvideo.video.recipe import OWN_VIDEOS, WHY_OWN_VIDEOS, Recipe, add_options, from_options
 
@@ -119,9 +118,12 @@ def train(
     check_writable(output.parent)
     device, extraction = _devices(extraction)
     folder = output.with_suffix(".features") if features is None else Path(features)
-    store, skipped = _features(labelled, folder, extraction, progress)
-    labelled = _without(skipped, labelled, background)
-    trainer = _Trainer(store, labelled, recipe or OWN_VIDEOS, background, output, mmap, resume, progress, device)
+    paths = {name: video.path for name, video in labelled.items()}
+    filled = fill(folder, paths, extraction, ready_made=True, progress=progress)
+    for reason in filled.failed.values():
+        warnings.warn(f"left out: {reason}", stacklevel=2)
+    labelled = _without(filled.failed, labelled, background)
+    trainer = _Trainer(filled.store, labelled, recipe or OWN_VIDEOS, background, output, mmap, resume, progress, device)
     if start is not None:
         trainer = trainer.starting_from(start)
     held_out = hold_out(labelled, holdout, trainer.recipe.training.seed)
@@ -129,8 +131,8 @@ def train(
     first, accuracy = trainer.fit([name for name in labelled if name not in tested], held_out)
     model, _ = trainer.fit(list(labelled), []) if held_out else (first, None)
     save_model(model, output)
-    evaluation = None if truth is None else _evaluate(first, store, truth, held_out or list(labelled))
-    return TrainReport(model, len(labelled), _counts(labelled), tuple(held_out), accuracy, evaluation, skipped)
+    evaluation = None if truth is None else _evaluate(first, filled.store, truth, held_out or list(labelled))
+    return TrainReport(model, len(labelled), _counts(labelled), tuple(held_out), accuracy, evaluation, filled.failed)
 
 
 def render(report: TrainReport, weights: Path | None = None) -> str:
@@ -291,29 +293,6 @@ def _find(
     return class_folders(Path(given[0]))
 
 
-def _features(
-    videos: Mapping[str, LabelledVideo], folder: Path, how: Extraction, progress: bool
-) -> tuple[FeatureStore, dict[str, str]]:
-    """The feature folder with all that can be read in it, and the reasons why some cannot."""
-    from hasvideo.features.store import META, FeatureStore
-
-    missing = list(videos)
-    if (folder / META).exists():
-        store = FeatureStore(folder)
-        how = replace(how, dtype=store.meta.dtype)
-        absent = set(store.lacking(videos))
-        missing = [name for name, video in videos.items() if name in absent or _is_newer(video.path, store, name)]
-    lost = [name for name in missing if videos[name].path is None]
-    if lost:
-        raise UsageError(f"{folder} has no features of {', '.join(lost[:5])}: give the videos too")
-    if not missing and how.weights is None:
-        return store, {}
-    filled = fill(folder, {name: path for name in missing if (path := videos[name].path)}, how, progress=progress)
-    for reason in filled.failed.values():
-        warnings.warn(f"left out: {reason}", stacklevel=3)
-    return filled.store, filled.failed
-
-
 def _devices(extraction: Extraction) -> tuple[str, Extraction]:
     """The device to train on; and how features are made, on the same one unless Ray's workers choose theirs."""
     on_ray, engine = split_engine(extraction.engine, extraction.ray_address)
@@ -322,11 +301,6 @@ def _devices(extraction: Extraction) -> tuple[str, Extraction]:
         return resolve_device("cpu" if extraction.device == "cpu" else "auto"), extraction
     device = resolve_device(extraction.device, engine)
     return device, replace(extraction, device=device)
-
-
-def _is_newer(path: Path | None, store: FeatureStore, name: str) -> bool:
-    """Whether a video was changed after its features were made; ready-made ones may be as old as they like."""
-    return path is not None and bool(store.meta.weights_sha256) and is_outdated(store, name, path)
 
 
 def _start_from(init: str, classes: Iterable[str], names: Mapping[str, str]) -> _Start:

@@ -317,17 +317,28 @@ def _check_finite(place: str, array: np.ndarray) -> None:
         raise HasvideoError(f"{place} has numbers that are not finite in {array.dtype}")
 
 
-def is_outdated(store: FeatureStore, video: str, path: Path) -> bool:
-    """Whether a video was changed after its features were made; of packed ones, after their shard was written.
+def is_outdated(store: FeatureStore, video: str, path: Path, size: int | None = None) -> bool:
+    """Say whether a video was changed after its features were made; where its file is gone, it was not.
 
-    Raises:
-        OSError: there is no such video file, or no features of it.
+    Args:
+        store: that has its features; where they are packed, the date of their shard counts.
+        video: id.
+        path: the video's file.
+        size: of that file when the features were made, bytes, if it is known.
     """
-    return path.stat().st_mtime > store.path(video).stat().st_mtime
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        file = path.stat()
+        return file.st_mtime > store.path(video).stat().st_mtime or size not in (None, file.st_size)
+    return False
 
 
 def open_store(folder: Path, extractor: Extractor, dtype: str) -> FeatureStore:
-    """The folder for an extractor's features, made if it is not there.
+    """Open the folder of an extractor's features, and make it if it is not there.
+
+    Args:
+        folder: of features.
+        extractor: what makes them.
+        dtype: of their files.
 
     Raises:
         HasvideoError: it holds other features, or cannot be written.
