@@ -195,7 +195,7 @@ class FeatureStore:
             HasvideoError: the video has no features, or its file is cut off or not what ``features.json`` promises.
         """
         try:
-            shape, dtype = self._shards.kind(video) if self._shards else _npy_header(self.path(video))
+            shape, dtype = self._shards.extent(video)[:2] if self._shards else _npy_header(self.path(video))
         except (FileNotFoundError, KeyError):
             raise self._no_features(video) from None
         except (OSError, ValueError, EOFError) as error:
