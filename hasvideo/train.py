@@ -136,7 +136,12 @@ def train(
 
 
 def render(report: TrainReport, weights: Path | None = None) -> str:
-    """The report as plain text; ``weights``: the file that the extractor was given."""
+    """Write the report as plain text.
+
+    Args:
+        report: what came of a training.
+        weights: the file that the extractor was given, if it was.
+    """
     classes = ", ".join(f"{name} {count}" for name, count in report.counts.items())
     lines = [f"trained on {report.videos} videos: {classes}"]
     if report.accuracy is not None:
@@ -239,14 +244,14 @@ class _Trainer:
     head: CamHead | None = None
 
     def starting_from(self, start: _Start) -> _Trainer:
-        """The same with a network and head to start from."""
+        """Return the same with a network and head to start from."""
         base, ours = start.model, self.recipe.network
         self.store.require(base.extractor, base.weights_sha256, base.grid, base.dim)
         network = replace(base.network.config, pooling=ours.pooling, topk_divisor=ours.topk_divisor)
         return replace(self, recipe=replace(self.recipe, network=network), head=start.head)
 
     def fit(self, chosen: Sequence[str], tested: Sequence[str]) -> tuple[Model, float | None]:
-        """Train on some videos; the accuracy is that on others."""
+        """Train on some videos, and measure the accuracy on others."""
         from hasvideo.video.dataset import FeatureVideos, load_features
         from hasvideo.video.fitting import fit
 
@@ -294,7 +299,7 @@ def _find(
 
 
 def _devices(extraction: Extraction) -> tuple[str, Extraction]:
-    """The device to train on; and how features are made, on the same one unless Ray's workers choose theirs."""
+    """Choose the device to train on; features are made on the same one, unless Ray's workers choose theirs."""
     on_ray, engine = split_engine(extraction.engine, extraction.ray_address)
     if on_ray:
         check_name(extraction.device)
@@ -312,14 +317,14 @@ def _start_from(init: str, classes: Iterable[str], names: Mapping[str, str]) -> 
 
 
 def _counts(videos: Mapping[str, LabelledVideo]) -> dict[str, int]:
-    """How many videos each class has, the classes sorted."""
+    """Count the videos of each class, the classes sorted."""
     return dict(sorted(Counter(label for video in videos.values() for label in video.labels).items()))
 
 
 def _without(
     skipped: Mapping[str, str], videos: Mapping[str, LabelledVideo], background: str
 ) -> dict[str, LabelledVideo]:
-    """The videos that could be read.
+    """Leave out the videos that could not be read.
 
     Raises:
         HasvideoError: they are too few.
@@ -357,7 +362,7 @@ def _evaluate(model: Model, store: FeatureStore, truth: Annotations, names: Sequ
 
 
 def _pairs(text: str | None) -> dict[str, str]:
-    """``"hug=hugging,wave=waving hand"`` as a dict."""
+    """Read ``"hug=hugging,wave=waving hand"`` as a dict."""
     pairs = [part.partition("=") for part in (text or "").split(",") if part.strip()]
     for label, sign, name in pairs:
         if not sign or not label.strip() or not name.strip():

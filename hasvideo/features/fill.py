@@ -14,7 +14,7 @@ from hasvideo.device import check_name, resolve_device
 from hasvideo.errors import UsageError
 from hasvideo.features.make import Extraction, Maker, Task, find_flaw, split_engine
 from hasvideo.features.manifest import Manifest, Record
-from hasvideo.features.store import META, FeatureStore, open_store, remove_leftovers
+from hasvideo.features.store import DTYPES, META, FeatureStore, open_store, remove_leftovers
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,6 @@ def fill(
             weights cannot be had; workers die before they are ready; or a Ray cluster cannot be reached. That a video
             cannot be read is no error, but in ``failed``.
     """
-    from hasvideo.features.store import DTYPES
     from hasvideo.frames.decode import check_request
 
     how = how or Extraction()

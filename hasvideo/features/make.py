@@ -54,7 +54,7 @@ class Extraction:
 
 
 def split_engine(engine: str, ray_address: str | None = None) -> tuple[bool, str]:
-    """Whether an engine is a Ray cluster, and the engine of the network.
+    """Say whether an engine is a Ray cluster, and which is the engine of the network.
 
     >>> split_engine("ray+torch"), split_engine("ray"), split_engine("openvino")
     ((True, 'torch'), (True, 'auto'), (False, 'openvino'))
@@ -71,7 +71,14 @@ def split_engine(engine: str, ray_address: str | None = None) -> tuple[bool, str
 
 
 class Task(NamedTuple):
-    """A video to work on: ``verify`` the hash of what is there; ``wait`` if another process is at it."""
+    """A video to work on.
+
+    Attributes:
+        id: names its features.
+        path: the video's file.
+        verify: compare the hash of features that are there.
+        wait: for another process that is at it.
+    """
 
     id: str
     path: Path
@@ -144,7 +151,7 @@ class Maker:
         (folder / LOCKS).mkdir(exist_ok=True)
 
     def __call__(self, task: Task) -> Record | None:
-        """What came of a video; None if another process is at it, and is not to be waited for.
+        """Work on a video and say what came of it; None if another process is at it, and is not to be waited for.
 
         A record without a hash and an error says that there was nothing to do: another process has done it by now.
 

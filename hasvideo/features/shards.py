@@ -56,11 +56,11 @@ class Shards:
         return video in self._shard_of
 
     def videos(self) -> list[str]:
-        """Ids of all videos, sorted."""
+        """List the ids of all videos, sorted."""
         return sorted(self._shard_of)
 
     def path(self, video: str) -> Path:
-        """File that holds a video's array.
+        """Return the file that holds a video's array.
 
         Raises:
             KeyError: there is no such video.

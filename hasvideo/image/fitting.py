@@ -1,4 +1,4 @@
-"""From images and their classes to a localizer, and from that to boxes: the weakly-supervised recipe."""
+"""Train a localizer on images and their classes, and draw boxes by it: the weakly-supervised recipe."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class CropAndHide:
 
 
 def criterion(network: nn.Module, batch: ImageSample) -> dict[str, Tensor]:
-    """``loss`` (cross-entropy) and ``accuracy`` of each image, ``(B,)``."""
+    """Compute ``loss`` (cross-entropy) and ``accuracy`` of each image, ``(B,)``."""
     scores = network(batch.image)
     return {
         "loss": F.cross_entropy(scores, batch.target, reduction="none"),

@@ -19,10 +19,11 @@ SIZE, CROP = 256, 224  # as TensorFlow's evaluation: the crop is 224/256 of the 
 
 
 def load_efficientnet_lite0(engine: str, device: str, weights: Path | None) -> Extractor:
-    """``efficientnet_lite0``: the mean over the image of what its classifier sees, five times a second.
+    """Load ``efficientnet_lite0``: the mean over the image of what its classifier sees, five times a second.
 
     Args:
-        engine, device: see :func:`hasvideo.features.extractors.load_extractor`.
+        engine: see :func:`hasvideo.features.extractors.load_extractor`.
+        device: see there.
         weights: file of a state dict in the layout of ``efficientnet_lite_pytorch``; None fetches Google's, Apache-2.0.
 
     Raises:
