@@ -66,12 +66,12 @@ def extract(
 
 
 def shard_of(video: str, shards: int) -> int:
-    """Which of ``shards`` parts, from 1 on, a video belongs to: by its id alone, whatever else there is."""
+    """Say which of ``shards`` parts, from 1 on, a video belongs to: by its id alone, whatever else there is."""
     return int.from_bytes(hashlib.sha256(video.encode()).digest()[:8]) % shards + 1
 
 
 def render(filled: Filled) -> str:
-    """What came of it, as plain text."""
+    """Say what came of it, as plain text."""
     failed = f", {len(filled.failed)} failed ({filled.store.folder / FAILED} says why)" if filled.failed else ""
     return f"{filled.store.folder}: features of {len(filled.made)} videos made, {filled.kept} were there{failed}\n"
 

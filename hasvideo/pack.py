@@ -11,15 +11,17 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import numpy as np
+from tqdm import tqdm
 
 from hasvideo.commands import CallableModule, CommandParser, run
 from hasvideo.errors import HasvideoError, UsageError
-
-if TYPE_CHECKING:
-    from hasvideo.features.manifest import Record
-    from hasvideo.features.shards import Kind
-    from hasvideo.features.store import FeatureStore
+from hasvideo.features import shards
+from hasvideo.features.manifest import MANIFEST, Manifest, Record
+from hasvideo.features.shards import INDEX, Kind, nbytes
+from hasvideo.features.store import META, FeatureMeta, FeatureStore, remove_leftovers
+from hasvideo.files import atomic_path, write_text
 
 _UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _MOST = 100_000  # videos in a shard: readers of safetensors refuse headers of more than 100 MB
@@ -66,19 +68,17 @@ def pack(
         UsageError: no such folder, no features, a video in two folders, a wrong size, or the output is there already.
         HasvideoError: the folders differ in kind, features are damaged, or the output cannot be written.
     """
-    from hasvideo.features.store import FeatureStore
-
     size, output = _parse_size(shard_size), Path(output)
     given = [features] if isinstance(features, str | Path) else features
     stores = [FeatureStore(Path(folder)) for folder in given]
     sources = _sources(stores)
     if unpack:
-        return _unpack(stores, sources, output, progress)
-    return _pack(stores, sources, output, size, progress)
+        return _unpack(sources, output, progress)
+    return _pack(sources, output, size, progress)
 
 
 def render(packed: Packed) -> str:
-    """What came of it, as plain text."""
+    """Say what came of it, as plain text."""
     shards = f" in {packed.shards} shards" if packed.shards else ""
     kept = f", {packed.kept} of which were there" if packed.kept else ""
     return f"{packed.store.folder}: features of {packed.videos} videos{shards}{kept}\n"
@@ -116,7 +116,12 @@ def _parse_size(text: str) -> int:
 
 
 def _sources(stores: Sequence[FeatureStore]) -> dict[str, FeatureStore]:
-    """Which folder has the features of each video, the videos sorted."""
+    """Find which folder has the features of each video, the videos sorted.
+
+    Raises:
+        UsageError: a folder is given twice, a video is in two folders, or there is none.
+        HasvideoError: the folders differ in kind.
+    """
     folders = [store.folder.resolve() for store in stores]
     twice = [str(store.folder) for store, folder in zip(stores, folders, strict=True) if folders.count(folder) > 1]
     if twice:
@@ -136,47 +141,33 @@ def _sources(stores: Sequence[FeatureStore]) -> dict[str, FeatureStore]:
     return dict(sorted(sources.items()))
 
 
-def _pack(
-    stores: Sequence[FeatureStore], sources: Mapping[str, FeatureStore], output: Path, size: int, progress: bool
-) -> Packed:
-    from tqdm import tqdm
-
-    from hasvideo.features.manifest import MANIFEST
-    from hasvideo.features.shards import nbytes, write_index, write_shard
-    from hasvideo.features.store import META, FeatureStore, remove_leftovers
-    from hasvideo.files import write_text
-
+def _pack(sources: Mapping[str, FeatureStore], output: Path, size: int, progress: bool) -> Packed:
     if (output / META).exists():
         raise UsageError(f"{output} is a feature folder already; choose another")
     remove_leftovers(output)
-    shard_of: dict[str, str] = {}
-    shards: list[str] = []
-    kept = total = 0
+    packed: dict[str, dict[str, Kind]] = {}
+    kept = 0
     with tqdm(total=len(sources), unit="video", file=sys.stderr, disable=not progress, leave=False) as bar:
         for kinds in _divide(sources, size):
-            path = output / f"shard-{len(shards):05d}.safetensors"
-            shards.append(path.name)
+            path = output / f"shard-{len(packed):05d}.safetensors"
             if _is_current(path, kinds, sources):
                 kept += len(kinds)
             else:
-                write_shard(path, kinds, lambda video: sources[video].load(video))
-            shard_of |= dict.fromkeys(kinds, path.name)
-            total += sum(map(nbytes, kinds.values()))
+                shards.write_shard(path, kinds, lambda video: sources[video].load(video))
+            packed[path.name] = kinds
             bar.update(len(kinds))
     for path in output.glob("shard-*.safetensors"):
-        if path.name not in shards:  # of a run that was cut off, into smaller shards
+        if path.name not in packed:  # of a run that was cut off, into smaller shards
             path.unlink()
-    write_index(output, shard_of, total)
-    if records := _records(stores, sources):
+    shards.write_index(output, packed)
+    if records := _records(sources):
         write_text(output / MANIFEST, "".join(f"{record.to_json()}\n" for record in records))
-    write_text(output / META, stores[0].meta.to_json())  # last: it makes the folder one that can be opened
-    return Packed(FeatureStore(output), len(sources), kept, len(shards))
+    write_text(output / META, _meta(sources).to_json())  # last: it makes the folder one that can be opened
+    return Packed(FeatureStore(output), len(sources), kept, len(packed))
 
 
 def _divide(sources: Mapping[str, FeatureStore], size: int) -> Iterator[dict[str, Kind]]:
-    """The videos of each shard in turn."""
-    from hasvideo.features.shards import nbytes
-
+    """Yield the videos of each shard, with the shape and dtype of their features."""
     shard: dict[str, Kind] = {}
     filled = 0
     for video, store in sources.items():
@@ -190,48 +181,38 @@ def _divide(sources: Mapping[str, FeatureStore], size: int) -> Iterator[dict[str
 
 
 def _is_current(path: Path, kinds: Mapping[str, Kind], sources: Mapping[str, FeatureStore]) -> bool:
-    """Whether a shard is finished, and none of the features in it was changed since."""
-    from hasvideo.features.shards import holds
-
-    if not path.exists() or not holds(path, kinds):
+    """Say whether a shard is finished, and none of the features in it was changed since."""
+    if not path.exists() or not shards.holds(path, kinds):
         return False
     written = path.stat().st_mtime
     return all(sources[video].path(video).stat().st_mtime <= written for video in kinds)
 
 
-def _unpack(
-    stores: Sequence[FeatureStore], sources: Mapping[str, FeatureStore], output: Path, progress: bool
-) -> Packed:
-    import numpy as np
-    from tqdm import tqdm
-
-    from hasvideo.features.manifest import Manifest
-    from hasvideo.features.shards import INDEX
-    from hasvideo.features.store import FeatureStore
-    from hasvideo.files import atomic_path
-
+def _unpack(sources: Mapping[str, FeatureStore], output: Path, progress: bool) -> Packed:
     if (output / INDEX).exists():
         raise UsageError(f"{output} is packed: choose another folder to unpack into")
-    store = FeatureStore.create(output, stores[0].meta)
+    store = FeatureStore.create(output, _meta(sources))
     todo = store.lacking(sources)
     for video in tqdm(todo, unit="video", file=sys.stderr, disable=not progress, leave=False):
         with atomic_path(store.path(video)) as temporary:  # not save(), which would convert odd ones of another dtype
             np.save(temporary, sources[video].load(video))
     manifest = Manifest(output)
     present = manifest.records()
-    for record in _records(stores, sources):
+    for record in _records(sources):
         if record.id not in present or present[record.id].error:
             manifest.add(record)
     return Packed(store, len(sources), len(sources) - len(todo))
 
 
-def _records(stores: Sequence[FeatureStore], sources: Mapping[str, FeatureStore]) -> list[Record]:
-    """What the folders' manifests say of the videos: with it extract knows unpacked features for finished ones."""
-    from hasvideo.features.manifest import Manifest
+def _meta(sources: Mapping[str, FeatureStore]) -> FeatureMeta:
+    return next(iter(sources.values())).meta
 
+
+def _records(sources: Mapping[str, FeatureStore]) -> list[Record]:
+    """List what the folders' manifests say of the videos: by it extract knows unpacked features for finished ones."""
     return [
         record
-        for store in stores
+        for store in dict.fromkeys(sources.values())
         for video, record in Manifest(store.folder).records().items()
         if sources.get(video) is store and not record.error
     ]

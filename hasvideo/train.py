@@ -21,7 +21,6 @@ from hasvideo.device import check_name, resolve_device
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.features.fill import fill
 from hasvideo.features.make import Extraction, split_engine
-from hasvideo.features.store import is_outdated
 from hasvideo.report import plot_history
 from hasvideo.settings import add_options, from_options
 from hasvideo.video.recipe import OWN_VIDEOS, WHY_OWN_VIDEOS, Recipe
@@ -120,9 +119,12 @@ def train(
     check_writable(output.parent)
     device, extraction = _devices(extraction)
     folder = output.with_suffix(".features") if features is None else Path(features)
-    store, skipped = _features(labelled, folder, extraction, progress)
-    labelled = _without(skipped, labelled, background)
-    trainer = _Trainer(store, labelled, recipe or OWN_VIDEOS, background, output, mmap, resume, progress, device)
+    paths = {name: video.path for name, video in labelled.items()}
+    filled = fill(folder, paths, extraction, ready_made=True, progress=progress)
+    for reason in filled.failed.values():
+        warnings.warn(f"left out: {reason}", stacklevel=2)
+    labelled = _without(filled.failed, labelled, background)
+    trainer = _Trainer(filled.store, labelled, recipe or OWN_VIDEOS, background, output, mmap, resume, progress, device)
     if start is not None:
         trainer = trainer.starting_from(start)
     held_out = hold_out(labelled, holdout, trainer.recipe.training.seed)
@@ -130,12 +132,17 @@ def train(
     first, accuracy = trainer.fit([name for name in labelled if name not in tested], held_out)
     model, _ = trainer.fit(list(labelled), []) if held_out else (first, None)
     save_model(model, output)
-    evaluation = None if truth is None else _evaluate(first, store, truth, held_out or list(labelled))
-    return TrainReport(model, len(labelled), _counts(labelled), tuple(held_out), accuracy, evaluation, skipped)
+    evaluation = None if truth is None else _evaluate(first, filled.store, truth, held_out or list(labelled))
+    return TrainReport(model, len(labelled), _counts(labelled), tuple(held_out), accuracy, evaluation, filled.failed)
 
 
 def render(report: TrainReport, weights: Path | None = None) -> str:
-    """The report as plain text; ``weights``: the file that the extractor was given."""
+    """Write the report as plain text.
+
+    Args:
+        report: what came of a training.
+        weights: the file that the extractor was given, if it was.
+    """
     classes = ", ".join(f"{name} {count}" for name, count in report.counts.items())
     lines = [f"trained on {report.videos} videos: {classes}"]
     if report.accuracy is not None:
@@ -238,14 +245,14 @@ class _Trainer:
     head: CamHead | None = None
 
     def starting_from(self, start: _Start) -> _Trainer:
-        """The same with a network and head to start from."""
+        """Return the same with a network and head to start from."""
         base, ours = start.model, self.recipe.network
         self.store.require(base.extractor, base.weights_sha256, base.grid, base.dim)
         network = replace(base.network.config, pooling=ours.pooling, topk_divisor=ours.topk_divisor)
         return replace(self, recipe=replace(self.recipe, network=network), head=start.head)
 
     def fit(self, chosen: Sequence[str], tested: Sequence[str]) -> tuple[Model, float | None]:
-        """Train on some videos; the accuracy is that on others."""
+        """Train on some videos, and measure the accuracy on others."""
         from hasvideo.video.dataset import FeatureVideos, load_features
         from hasvideo.video.fitting import fit
 
@@ -292,42 +299,14 @@ def _find(
     return class_folders(Path(given[0]))
 
 
-def _features(
-    videos: Mapping[str, LabelledVideo], folder: Path, how: Extraction, progress: bool
-) -> tuple[FeatureStore, dict[str, str]]:
-    """The feature folder with all that can be read in it, and the reasons why some cannot."""
-    from hasvideo.features.store import META, FeatureStore
-
-    missing = list(videos)
-    if (folder / META).exists():
-        store = FeatureStore(folder)
-        how = replace(how, dtype=store.meta.dtype)
-        absent = set(store.lacking(videos))
-        missing = [name for name, video in videos.items() if name in absent or _is_newer(video.path, store, name)]
-    lost = [name for name in missing if videos[name].path is None]
-    if lost:
-        raise UsageError(f"{folder} has no features of {', '.join(lost[:5])}: give the videos too")
-    if not missing and how.weights is None:
-        return store, {}
-    filled = fill(folder, {name: path for name in missing if (path := videos[name].path)}, how, progress=progress)
-    for reason in filled.failed.values():
-        warnings.warn(f"left out: {reason}", stacklevel=3)
-    return filled.store, filled.failed
-
-
 def _devices(extraction: Extraction) -> tuple[str, Extraction]:
-    """The device to train on; and how features are made, on the same one unless Ray's workers choose theirs."""
+    """Choose the device to train on; features are made on the same one, unless Ray's workers choose theirs."""
     on_ray, engine = split_engine(extraction.engine, extraction.ray_address)
     if on_ray:
         check_name(extraction.device)
         return resolve_device("cpu" if extraction.device == "cpu" else "auto"), extraction
     device = resolve_device(extraction.device, engine)
     return device, replace(extraction, device=device)
-
-
-def _is_newer(path: Path | None, store: FeatureStore, name: str) -> bool:
-    """Whether a video was changed after its features were made; ready-made ones may be as old as they like."""
-    return path is not None and bool(store.meta.weights_sha256) and is_outdated(store, name, path)
 
 
 def _start_from(init: str, classes: Iterable[str], names: Mapping[str, str]) -> _Start:
@@ -339,14 +318,14 @@ def _start_from(init: str, classes: Iterable[str], names: Mapping[str, str]) -> 
 
 
 def _counts(videos: Mapping[str, LabelledVideo]) -> dict[str, int]:
-    """How many videos each class has, the classes sorted."""
+    """Count the videos of each class, the classes sorted."""
     return dict(sorted(Counter(label for video in videos.values() for label in video.labels).items()))
 
 
 def _without(
     skipped: Mapping[str, str], videos: Mapping[str, LabelledVideo], background: str
 ) -> dict[str, LabelledVideo]:
-    """The videos that could be read.
+    """Leave out the videos that could not be read.
 
     Raises:
         HasvideoError: they are too few.
@@ -384,7 +363,7 @@ def _evaluate(model: Model, store: FeatureStore, truth: Annotations, names: Sequ
 
 
 def _pairs(text: str | None) -> dict[str, str]:
-    """``"hug=hugging,wave=waving hand"`` as a dict."""
+    """Read ``"hug=hugging,wave=waving hand"`` as a dict."""
     pairs = [part.partition("=") for part in (text or "").split(",") if part.strip()]
     for label, sign, name in pairs:
         if not sign or not label.strip() or not name.strip():

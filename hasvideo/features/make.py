@@ -6,7 +6,6 @@ fill it together. The system frees the lock of a process that dies, so nothing h
 
 from __future__ import annotations
 
-import contextlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +43,7 @@ class Extraction:
     ray_address: str | None = None
 
     def load(self) -> Extractor:
-        """The extractor, with the engine that is left without ``ray``.
+        """Load the extractor, with the engine that is left without ``ray``.
 
         Raises:
             UsageError, HasvideoError: see :func:`hasvideo.features.extractors.load_extractor`.
@@ -55,7 +54,7 @@ class Extraction:
 
 
 def split_engine(engine: str, ray_address: str | None = None) -> tuple[bool, str]:
-    """Whether an engine is a Ray cluster, and the engine of the network.
+    """Say whether an engine is a Ray cluster, and which is the engine of the network.
 
     >>> split_engine("ray+torch"), split_engine("ray"), split_engine("openvino")
     ((True, 'torch'), (True, 'auto'), (False, 'openvino'))
@@ -72,7 +71,14 @@ def split_engine(engine: str, ray_address: str | None = None) -> tuple[bool, str
 
 
 class Task(NamedTuple):
-    """A video to work on: ``verify`` the hash of what is there; ``wait`` if another process is at it."""
+    """A video to work on.
+
+    Attributes:
+        id: names its features.
+        path: the video's file.
+        verify: compare the hash of features that are there.
+        wait: for another process that is at it.
+    """
 
     id: str
     path: Path
@@ -80,8 +86,15 @@ class Task(NamedTuple):
     wait: bool = False
 
 
-def find_flaw(store: FeatureStore, record: Record | None, video: str, path: Path, verify: bool = False) -> str | None:
-    """What is wrong with a video's features: None if nothing, empty if there are none yet.
+def find_flaw(
+    store: FeatureStore,
+    record: Record | None,
+    video: str,
+    path: Path | None,
+    verify: bool = False,
+    ready_made: bool = False,
+) -> str | None:
+    """Say what is wrong with a video's features: None if nothing, empty if there are none that can be trusted.
 
     A video whose file is gone keeps its features.
 
@@ -89,17 +102,23 @@ def find_flaw(store: FeatureStore, record: Record | None, video: str, path: Path
         store: the folder.
         record: what its manifest says of the video, if it does.
         video: id.
-        path: the video's file.
+        path: the video's file; None: it is not at hand, and whatever features there are have to do.
         verify: read the features, and compare their hash with the record's.
+        ready_made: trust features that no manifest tells of, but those that a known extractor made before the video's
+            file was changed.
 
     Raises:
         HasvideoError, OSError: (when verified) the features cannot be read.
     """
-    if record is None or record.error or video not in store:
+    if video not in store:
         return ""
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        if path.stat().st_size != record.size or is_outdated(store, video, path):
-            return f"{path} changed after its features were made"
+    if path is None:
+        return None
+    if record is None or record.error:
+        changed = bool(store.meta.weights_sha256) and is_outdated(store, video, path)
+        return None if ready_made and not changed else ""
+    if is_outdated(store, video, path, record.size):
+        return f"{path} changed after its features were made"
     try:
         shape, dtype = store.describe(video)
     except HasvideoError as error:
@@ -132,7 +151,7 @@ class Maker:
         (folder / LOCKS).mkdir(exist_ok=True)
 
     def __call__(self, task: Task) -> Record | None:
-        """What came of a video; None if another process is at it, and is not to be waited for.
+        """Work on a video and say what came of it; None if another process is at it, and is not to be waited for.
 
         A record without a hash and an error says that there was nothing to do: another process has done it by now.
 

@@ -1,4 +1,4 @@
-"""What a feature folder says of its own making: a line a video in ``manifest.jsonl``, and ``failed.csv``."""
+"""Keep the records of how features were made: a line a video in ``manifest.jsonl``, and ``failed.csv``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ class Record:
         id: names its features.
         path: the video file.
         size: of that file, bytes.
-        shape, dtype, sha256: of the features' ``.npy``.
+        shape: of the features, ``(T, D)``.
+        dtype: of the features' ``.npy``.
+        sha256: hash of the features' ``.npy``.
         extractor: what made them.
         seconds: of video that they cover.
         took: seconds that making them took.
@@ -45,7 +47,7 @@ class Record:
     error: str = ""
 
     def to_json(self) -> str:
-        """One line, without what is not known."""
+        """Write it as one line, without what is not known."""
         return json.dumps({key: value for key, value in asdict(self).items() if value}, ensure_ascii=False)
 
     @classmethod
@@ -75,7 +77,7 @@ class Manifest:
         self._read = 0  # bytes, whole lines
 
     def records(self) -> dict[str, Record]:
-        """By video, those that other processes have added by now included.
+        """Read the records by video, those included that other processes have added by now.
 
         Raises:
             HasvideoError: the manifest cannot be read.
@@ -134,7 +136,7 @@ class Manifest:
 
 
 def _line_break(file: io.BufferedRandom) -> bytes:
-    """What the file, open for appending, lacks at its end: a process may have died within a line."""
+    """Return what the file, open for appending, lacks at its end: a process may have died within a line."""
     if not file.seek(0, io.SEEK_END):
         return b""
     file.seek(-1, io.SEEK_END)

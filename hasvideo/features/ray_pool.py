@@ -37,7 +37,7 @@ class WorkerLostError(HasvideoError):
 def fill_on_ray(
     folder: Path, how: Extraction, tasks: list[Task], workers: int | None
 ) -> Iterator[tuple[Task, Record | None]]:
-    """A :class:`hasvideo.features.fill.Runner` on a Ray cluster, all of whose machines see the folder and the videos.
+    """Work on a Ray cluster, all of whose machines see the folder and the videos: a ``hasvideo.features.fill.Runner``.
 
     Raises:
         UsageError, HasvideoError: see :func:`run_on_ray`, and what a worker raised.
@@ -156,7 +156,7 @@ class _Pool(Generic[T, R]):
                 self._ray.kill(job.actor)
 
     def _give(self, actor: Any) -> None:
-        """The next task, or its rest."""
+        """Give an actor the next task, or end it where none is left."""
         self._false_starts = 0
         if self._waiting:
             task = self._waiting.popleft()
@@ -165,7 +165,7 @@ class _Pool(Generic[T, R]):
             self._ray.kill(actor)
 
     def _replace(self, job: _Job, reason: str) -> Iterator[tuple[T, WorkerLostError]]:
-        """Another actor in place of one that was lost; its task, if it has cost too many."""
+        """Start another actor in place of one that was lost; yield its task, if that has cost too many."""
         self._ray.kill(job.actor)  # it may be out of reach and alive
         if job.task is None:
             self._false_starts += 1
@@ -197,7 +197,7 @@ class _Actor:
 
 
 def _connect(address: str) -> tuple[Any, bool]:
-    """Ray, and whether the session is ours to end."""
+    """Connect to the cluster; return Ray, and whether the session is ours to end."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")  # its workers' and daemons' words, on standard output
     try:
@@ -231,7 +231,7 @@ def _connect(address: str) -> tuple[Any, bool]:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Nothing on standard error, also not from code that is not Python: Ray tells there of each attempt to connect."""
+    """Silence standard error, also for code that is not Python: Ray tells there of each attempt to connect."""
     sys.stderr.flush()
     kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, 2)
@@ -282,7 +282,7 @@ def _check_device(device: str, engine: str) -> None:
 
 
 def _choose_device(nodes: list[dict[str, Any]], device: str, engine: str) -> str:
-    """What ``auto`` is on a cluster: a GPU for each worker where there is one."""
+    """Resolve ``auto`` on a cluster: a GPU for each worker where there is one."""
     if device != "auto":
         return device
     has_gpu = any(node["Alive"] and node["Resources"].get("GPU", 0) >= 1 for node in nodes)
@@ -292,7 +292,7 @@ def _choose_device(nodes: list[dict[str, Any]], device: str, engine: str) -> str
 
 
 def _share(nodes: list[dict[str, Any]], workers: int | None, device: str) -> tuple[dict[str, float], int]:
-    """What every actor takes of its machine, and how many of them there are."""
+    """Decide what every actor takes of its machine, and how many of them there are."""
     kind = "GPU" if device.startswith("cuda") else "CPU"
     amounts = [int(node["Resources"].get(kind, 0)) for node in nodes if node["Alive"]]
     amounts = [amount for amount in amounts if amount]
@@ -306,5 +306,5 @@ def _share(nodes: list[dict[str, Any]], workers: int | None, device: str) -> tup
 
 
 def _reason(error: Exception) -> str:
-    """What Ray says of a loss, without the numbers of actors and machines."""
+    """Cut what Ray says of a loss down to its reason, without the numbers of actors and machines."""
     return textwrap.shorten(str(error).rpartition("exit detail: ")[2], 200)

@@ -51,7 +51,7 @@ class Network:
 
 
 def resolve_engine(engine: str, device: str) -> str:
-    """``torch`` or ``openvino`` for a wish of ``auto``, ``torch`` or ``openvino`` and a device of torch's.
+    """Choose ``torch`` or ``openvino`` for a wish of ``auto``, ``torch`` or ``openvino`` and a device of torch's.
 
     Raises:
         UsageError: unknown engine, or OpenVINO is not installed.
@@ -65,7 +65,7 @@ def resolve_engine(engine: str, device: str) -> str:
 
 
 def compile_network(network: Network, engine: str = "auto", device: str = "auto") -> Runner:
-    """A function from an input array ``network.shape`` to the output array, float32.
+    """Compile a network to a function from an input array ``network.shape`` to the output array, float32.
 
     It takes other sizes too, as far as the network does. For these OpenVINO reads a second file, on their first use,
     and computes some 4 % slower, in 1.6 times the memory.
@@ -129,7 +129,7 @@ def _import_openvino() -> Any:
 
 
 def _openvino_file(network: Network, folder: Path) -> Path:
-    """OpenVINO's file of the network in the cache, made on first use."""
+    """Return OpenVINO's file of the network in the cache, which is made on first use."""
     from filelock import FileLock
 
     version = importlib.metadata.version("openvino")
@@ -165,7 +165,7 @@ def _convert(network: Network, file: Path) -> None:
 
 
 def _code_version() -> str:
-    """Hash of the package's networks: a changed architecture must not meet a file compiled from the old one."""
+    """Hash the networks' code: a changed architecture must not meet a file compiled from the old one."""
     digest = hashlib.sha256(hasvideo.__version__.encode())
     for path in sorted((Path(__file__).parents[1] / "networks").glob("*.py")):
         digest.update(path.read_bytes())

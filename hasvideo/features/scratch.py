@@ -16,7 +16,7 @@ IN_MEMORY = 2**24  # bytes up to which an array stays in memory
 
 
 def gather(parts: Iterable[np.ndarray], dim: int) -> np.ndarray:
-    """All rows of arrays ``(n, dim)``, float32, one array after the other.
+    """Gather the rows of arrays ``(n, dim)``, float32, one array after the other.
 
     Raises:
         HasvideoError: the disk is full.
@@ -33,7 +33,7 @@ def gather(parts: Iterable[np.ndarray], dim: int) -> np.ndarray:
 
 
 def empty(shape: tuple[int, ...]) -> np.ndarray:
-    """Room for numbers, float32.
+    """Make room for numbers, float32.
 
     Raises:
         HasvideoError: the disk is full.

@@ -63,7 +63,7 @@ class FeatureMeta:
             raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {self.dtype!r}")
 
     def to_json(self) -> str:
-        """Text of ``features.json``: the grid's fields stand beside the others."""
+        """Write the text of ``features.json``: the grid's fields stand beside the others."""
         fields = asdict(self)
         fields.update(fields.pop("grid"))
         return json.dumps(fields, indent=1) + "\n"
@@ -127,7 +127,7 @@ class FeatureStore:
         return self.meta.grid
 
     def path(self, video: str) -> Path:
-        """File of a video's features: where they are packed, the shard they are in."""
+        """Return the file of a video's features: where they are packed, the shard they are in."""
         if self._shards is not None and video in self._shards:
             return self._shards.path(video)
         return self.folder / f"{video}{_SUFFIX}"
@@ -136,12 +136,12 @@ class FeatureStore:
         return self.path(video).is_file() if self._shards is None else video in self._shards
 
     def lacking(self, videos: Iterable[str]) -> list[str]:
-        """Those of the videos that have no features, in order; the folder is listed once, no file looked at."""
+        """List those of the videos that have no features, in order; the folder is listed once, no file looked at."""
         present = set(self.videos())
         return [video for video in videos if video not in present]
 
     def videos(self) -> list[str]:
-        """Ids of all videos, sorted."""
+        """List the ids of all videos, sorted."""
         if self._shards is not None:
             return self._shards.videos()
         with os.scandir(self.folder) as entries:
@@ -167,7 +167,7 @@ class FeatureStore:
                 file.write(array.data)
 
     def load(self, video: str, mmap: bool = False) -> np.ndarray:
-        """Features ``(T, D)`` of a video, in the dtype of its file.
+        """Load the features ``(T, D)`` of a video, in the dtype of its file.
 
         Args:
             video: id.
@@ -189,13 +189,13 @@ class FeatureStore:
         return array
 
     def describe(self, video: str) -> tuple[tuple[int, ...], str]:
-        """Shape and dtype of a video's features, of which only the header is read.
+        """Read the shape and dtype of a video's features; of these only the header is read.
 
         Raises:
             HasvideoError: the video has no features, or its file is cut off or not what ``features.json`` promises.
         """
         try:
-            shape, dtype = self._shards.kind(video) if self._shards else _npy_header(self.path(video))
+            shape, dtype = self._shards.extent(video)[:2] if self._shards else _npy_header(self.path(video))
         except (FileNotFoundError, KeyError):
             raise self._no_features(video) from None
         except (OSError, ValueError, EOFError) as error:
@@ -204,7 +204,7 @@ class FeatureStore:
         return shape, dtype.name
 
     def sha256(self, video: str) -> str:
-        """Hash of a video's ``.npy``; where it is packed, of that which it was packed from.
+        """Hash a video's ``.npy``; where it is packed, the one that it was packed from.
 
         Raises:
             HasvideoError: they are packed, and the video has none, or they are damaged.
@@ -300,7 +300,7 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def _npy_header(path: Path) -> tuple[tuple[int, ...], np.dtype]:
-    """Shape and dtype of an array in a file that holds all of it."""
+    """Read the shape and dtype of an array from its file, which has to hold all of it."""
     with path.open("rb") as file:
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
@@ -317,17 +317,28 @@ def _check_finite(place: str, array: np.ndarray) -> None:
         raise HasvideoError(f"{place} has numbers that are not finite in {array.dtype}")
 
 
-def is_outdated(store: FeatureStore, video: str, path: Path) -> bool:
-    """Whether a video was changed after its features were made; of packed ones, after their shard was written.
+def is_outdated(store: FeatureStore, video: str, path: Path, size: int | None = None) -> bool:
+    """Say whether a video was changed after its features were made; where its file is gone, it was not.
 
-    Raises:
-        OSError: there is no such video file, or no features of it.
+    Args:
+        store: that has its features; where they are packed, the date of their shard counts.
+        video: id.
+        path: the video's file.
+        size: of that file when the features were made, bytes, if it is known.
     """
-    return path.stat().st_mtime > store.path(video).stat().st_mtime
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        file = path.stat()
+        return file.st_mtime > store.path(video).stat().st_mtime or size not in (None, file.st_size)
+    return False
 
 
 def open_store(folder: Path, extractor: Extractor, dtype: str) -> FeatureStore:
-    """The folder for an extractor's features, made if it is not there.
+    """Open the folder of an extractor's features, and make it if it is not there.
+
+    Args:
+        folder: of features.
+        extractor: what makes them.
+        dtype: of their files.
 
     Raises:
         HasvideoError: it holds other features, or cannot be written.

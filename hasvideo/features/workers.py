@@ -19,7 +19,7 @@ from hasvideo.features.manifest import Manifest, Record
 def run_in_processes(
     folder: Path, how: Extraction, tasks: list[Task], workers: int
 ) -> Iterator[tuple[Task, Record | None]]:
-    """A :class:`hasvideo.features.fill.Runner` with up to ``workers`` processes, which share the cores.
+    """Work by up to ``workers`` processes, which share the cores: a :class:`hasvideo.features.fill.Runner`.
 
     Raises:
         UsageError, HasvideoError: what a worker raised.
@@ -78,7 +78,7 @@ class _Worker:
             self.connection.send(task)
 
     def receive(self) -> Any:
-        """What it says; a :class:`_Died` if it died at a task.
+        """Receive what it says; a :class:`_Died` if it died at a task.
 
         Raises:
             HasvideoError: it died before it was ready.
@@ -104,7 +104,7 @@ class _Worker:
 
 
 def _serve(connection: Connection, folder: Path, how: Extraction, threads: int) -> None:
-    """The process: make features until the parent has no more tasks, or is gone."""
+    """Make features, as the process, until the parent has no more tasks, or is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
     os.environ["OMP_NUM_THREADS"] = str(threads)  # before torch is imported
     try:

@@ -1,4 +1,4 @@
-"""From images and their classes to a localizer, and from that to boxes: the weakly-supervised recipe."""
+"""Train a localizer on images and their classes, and draw boxes by it: the weakly-supervised recipe."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _in_network(hiding: PatchConfig) -> bool:
 
 
 class CropAndHide:
-    """Changes an :class:`ImageSample` as :class:`hasvideo.training.Augmented` wants it: crop, flip, hide (paper).
+    """Crops, flips and hides patches of an :class:`ImageSample` (paper), for :class:`hasvideo.training.Augmented`.
 
     Args:
         config: says the crop.
@@ -82,7 +82,7 @@ class CropAndHide:
             self.hiding = PatchHiding(hiding.sizes, hiding.p, mean, inplace=True)
 
     def __call__(self, sample: ImageSample, generator: torch.Generator) -> ImageSample:
-        """A random crop, flipped in half of the cases, with patches hidden; the sample itself stays as it is."""
+        """Return a random crop, flipped in half of the cases, with patches hidden; the sample stays as it is."""
         rest = sample.image.shape[-1] - self.crop
         top, left, flip = (int(torch.randint(n, (), generator=generator)) for n in (rest + 1, rest + 1, 2))
         image = sample.image[:, top : top + self.crop, left : left + self.crop]
@@ -91,7 +91,7 @@ class CropAndHide:
 
 
 def criterion(network: nn.Module, batch: ImageSample) -> dict[str, Tensor]:
-    """``loss`` (cross-entropy) and ``accuracy`` of each image, ``(B,)``."""
+    """Compute ``loss`` (cross-entropy) and ``accuracy`` of each image, ``(B,)``."""
     scores = network(batch.image)
     return {
         "loss": F.cross_entropy(scores, batch.target, reduction="none"),
@@ -115,10 +115,16 @@ class Prediction:
 
 
 def predict(model: ImageModel, samples: LabelledImages, most: int = 5) -> Iterator[Prediction]:
-    """Classify images and give the CAMs of their true and ``most`` probable classes."""
+    """Classify images and give the CAMs of their true and ``most`` probable classes.
+
+    Args:
+        model: what was trained.
+        samples: the images, of the ``resize`` of the network's config.
+        most: classes of an image, the true one aside.
+    """
     for first in range(0, len(samples), _BATCH):
         batch = [samples[index] for index in range(first, min(first + _BATCH, len(samples)))]
-        probabilities, cams = model.maps([s.image.permute(1, 2, 0).numpy() for s in batch])
+        probabilities, cams = model.square_maps(torch.stack([sample.image for sample in batch]))
         for row, maps, sample in zip(probabilities, cams, batch, strict=True):
             found = {c: Activation(model.classes[c], float(row[c]), maps[c].copy()) for c in _top(row, most)}
             true = int(sample.target)
@@ -127,7 +133,14 @@ def predict(model: ImageModel, samples: LabelledImages, most: int = 5) -> Iterat
 
 
 def largest_box(activation: Activation, width: int, height: int, rule: BoxRule) -> Box | None:
-    """The box around the largest component of a CAM, None where it has no extent."""
+    """Draw the box around the largest component of a CAM, None where it has no extent.
+
+    Args:
+        activation: the CAM, of any resolution.
+        width: of the image, pixels.
+        height: of the image, pixels.
+        rule: says which pixels of the CAM count.
+    """
     return next(iter(find_boxes(activation, width, height, rule)), None)
 
 

@@ -67,12 +67,18 @@ class ImageModel:
         Returns:
             ``(B, C)`` float32, and ``(B, C, h, w)`` float32, of a grid over the whole image.
         """
+        return self.square_maps(torch.stack([square(image, self.network.config.resize) for image in images]))
+
+    def square_maps(self, images: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """Probabilities and CAMs of images that are squares already; see :meth:`maps`.
+
+        Args:
+            images: RGB, uint8 ``(B, 3, S, S)``, S the config's ``resize``.
+        """
         self.network.eval()
-        config, device = self.network.config, self.network.image_mean.device
+        maps = _ten_crop_maps if self.network.config.ten_crop else _whole_maps
         with torch.inference_mode():
-            batch = torch.stack([square(image, config.resize) for image in images]).to(device)
-            maps = _ten_crop_maps if config.ten_crop else _whole_maps
-            probabilities, cams = maps(self.network, batch)
+            probabilities, cams = maps(self.network, images.to(self.network.image_mean.device))
         return probabilities.float().cpu().numpy(), cams.float().cpu().numpy()
 
 

@@ -56,7 +56,10 @@ class C3D(nn.Module):
 
 
 def rename_layers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The layers of a published checkpoint by the names of :class:`C3D`, without its classifier.
+    """Rename the layers of a published checkpoint as :class:`C3D` does, and leave out its classifier.
+
+    Args:
+        state: the checkpoint's tensors by name.
 
     Raises:
         HasvideoError: it is in none of the known layouts.

@@ -6,6 +6,8 @@ No squeeze-and-excitation, and ReLU6 for swish. Sizes and TensorFlow's SAME padd
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -84,3 +86,8 @@ class EfficientNetLite0(nn.Module):
         for block in self.blocks:
             x = block(x)
         return self.fc(F.relu6(self.bn1(self.conv_head(x))).mean(dim=(2, 3)))
+
+
+def rename_layers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the layers of ``efficientnet_lite_pytorch`` as :class:`EfficientNetLite0` does: no leading underscores."""
+    return {".".join(part.lstrip("_") for part in name.split(".")): value for name, value in state.items()}

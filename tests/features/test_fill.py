@@ -23,7 +23,7 @@ from hasvideo.features import extract_one
 from hasvideo.features.fill import fill
 from hasvideo.features.make import Extraction
 from hasvideo.features.manifest import Manifest
-from hasvideo.features.store import FeatureStore
+from hasvideo.features.store import FeatureMeta, FeatureStore
 from tests.colours import RGB, ColourExtractor
 
 COLOUR = Extraction("tests.colours:ColourExtractor", dtype="float32")
@@ -123,6 +123,30 @@ def test_deleted_features_and_changed_videos_are_made_anew(tmp_path):
         again = filled(tmp_path, videos)
     assert sorted(r.id for r in again.made) == ["green", "red"]
     assert again.store.load("green").argmax(axis=1).tolist() == [2, 2]
+
+
+def test_ready_made_features_of_an_unknown_extractor_may_be_as_old_as_they_like(videos, tmp_path):
+    store = FeatureStore.create(tmp_path / "f", FeatureMeta("other", "", ColourExtractor.grid, 3))
+    for name in ("red", "green"):
+        store.save(name, np.eye(3))
+        os.utime(store.path(name), (0, 0))
+    found = filled(tmp_path, {"red": videos["red"], "green": None}, ready_made=True)
+    assert (found.made, found.kept, found.store.meta.dtype) == ((), 2, "float16")
+    with pytest.raises(UsageError, match="f has no features of black: give the videos too"):
+        filled(tmp_path, {"red": videos["red"], "black": None}, ready_made=True)
+    with pytest.raises(HasvideoError, match="holds other features"):
+        filled(tmp_path, videos, ready_made=True)
+
+
+def test_ready_made_features_of_a_known_extractor_are_made_anew_for_a_video_that_changed(videos, tmp_path):
+    store = filled(tmp_path, videos).store
+    (tmp_path / "f" / "manifest.jsonl").unlink()
+    video(videos["red"], "blue")
+    os.utime(store.path("red"), (0, 0))
+    again = filled(tmp_path, videos, ready_made=True)
+    assert ([r.id for r in again.made], again.kept) == (["red"], 2)
+    assert again.store.load("red").argmax(axis=1).tolist() == [2, 2]
+    assert len(filled(tmp_path, videos).made) == 2  # without the word, none that the manifest does not know
 
 
 def test_failing_videos_are_listed_and_the_rest_goes_on(videos, tmp_path):

@@ -18,7 +18,7 @@ GROUP = "hasvideo.extractors"
 
 
 def load_extractor(name: str, engine: str = "auto", device: str = "auto", weights: Path | None = None) -> Extractor:
-    """The feature extractor of that name, ready to run.
+    """Load the feature extractor of a name, ready to run.
 
     Args:
         name: a built-in one, the name of an entry point in the group ``hasvideo.extractors``, or the dotted path
@@ -62,7 +62,7 @@ def load_extractor(name: str, engine: str = "auto", device: str = "auto", weight
 
 
 def _find(name: str) -> Callable[..., Extractor]:
-    """An extractor of another package.
+    """Find an extractor of another package.
 
     Raises:
         UsageError: there is none of that name.

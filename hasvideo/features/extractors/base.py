@@ -45,7 +45,8 @@ def overlapping_blocks(
     Args:
         chunks: arrays ``(n, ...)``, n >= 0, of equal trailing shape; together they are the sequence.
         size: items that a block adds, >= 1.
-        before, after: items of context on either side, >= 0.
+        before: items of context before a block, >= 0.
+        after: items of context after it, >= 0.
 
     Yields:
         ``(before + size + after, ...)`` and how many of the ``size`` items are real (``size`` but in the last block).

@@ -19,11 +19,12 @@ MEAN = (104.0, 117.0, 128.0)
 
 
 def load_c3d(layer: str, engine: str, device: str, weights: Path | None) -> Extractor:
-    """``c3d`` (fc6) or ``c3d/fc7``: 16 frames at 25 frames per second, every 8.
+    """Load ``c3d`` (fc6) or ``c3d/fc7``: 16 frames at 25 frames per second, every 8.
 
     Args:
         layer: ``fc6``, ``fc7``, or empty for fc6.
-        engine, device: see :func:`hasvideo.features.extractors.load_extractor`.
+        engine: see :func:`hasvideo.features.extractors.load_extractor`.
+        device: see there.
         weights: file of a published checkpoint; see :func:`hasvideo.networks.c3d.rename_layers`.
 
     Raises:

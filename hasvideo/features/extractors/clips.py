@@ -32,7 +32,8 @@ class ClipExtractor:
         dim: D.
         weights_sha256: hash of the weights.
         build: makes the network: uint8 (B, window, size, size, 3), or without ``window`` where that is 1, to (B, D).
-        engine, device: see :func:`hasvideo.features.runtime.compile_network`.
+        engine: see :func:`hasvideo.features.runtime.compile_network`.
+        device: see there.
         batch: clips that are computed together.
 
     Raises:

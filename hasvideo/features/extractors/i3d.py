@@ -72,7 +72,7 @@ class I3DExtractor:
 
 
 def _count_up_to(limit: int, chunks: Iterable[np.ndarray]) -> tuple[int, Iterable[np.ndarray]]:
-    """How many items there are, or more than ``limit``; and all of the chunks."""
+    """Count the items, or stop at more than ``limit``; return also all of the chunks."""
     chunks, seen, count = iter(chunks), [], 0
     for chunk in chunks:
         seen.append(chunk)
@@ -83,7 +83,7 @@ def _count_up_to(limit: int, chunks: Iterable[np.ndarray]) -> tuple[int, Iterabl
 
 
 def load_i3d() -> I3D:
-    """:class:`hasvideo.networks.i3d.I3D` with the Kinetics-400 weights, in eval mode.
+    """Load :class:`hasvideo.networks.i3d.I3D` with the Kinetics-400 weights, in eval mode.
 
     Raises:
         HasvideoError: the weights cannot be had.

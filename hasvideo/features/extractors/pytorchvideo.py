@@ -66,11 +66,12 @@ CLIPS = {
 
 
 def load_pytorchvideo(model: str, engine: str, device: str, weights: Path | None) -> Extractor:
-    """``pytorchvideo/MODEL``.
+    """Load ``pytorchvideo/MODEL``.
 
     Args:
         model: pytorchvideo's name of the network, one of :data:`CLIPS`.
-        engine, device: see :func:`hasvideo.features.extractors.load_extractor`.
+        engine: see :func:`hasvideo.features.extractors.load_extractor`.
+        device: see there.
         weights: file of a state dict for it, with any classifier, as the zoo's ``.pyth``; None fetches the zoo's.
 
     Raises:
@@ -96,7 +97,7 @@ def load_pytorchvideo(model: str, engine: str, device: str, weights: Path | None
 
 
 def build_trunk(model: str) -> tuple[nn.Module, str, int]:
-    """A network with random weights and without its classifier, the classifier's name, and D."""
+    """Build a network with random weights and without its classifier; return also the classifier's name, and D."""
     from hasvideo.networks.pixels import remove_classifier
 
     network = _builder(model)(head_activation=None)  # X3D and R(2+1)D end in a softmax
@@ -104,7 +105,7 @@ def build_trunk(model: str) -> tuple[nn.Module, str, int]:
 
 
 def two_pathways(model: str, network: nn.Module) -> nn.Module:
-    """The network on one clip, which SlowFast is to be given at two frame rates."""
+    """Give the network one clip, which SlowFast takes at two frame rates."""
     from torch import nn
 
     from hasvideo.networks.pixels import SlowAndFast
@@ -120,7 +121,7 @@ def _builder(model: str) -> Callable[..., nn.Module]:
 
 
 def _fetch(model: str) -> Path:
-    """File of the zoo's weights in PyTorch's cache.
+    """Return the file of the zoo's weights in PyTorch's cache, and fetch it first where it is not there.
 
     Raises:
         HasvideoError: it is not there and cannot be fetched.

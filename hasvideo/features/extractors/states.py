@@ -16,7 +16,7 @@ _WRAPPINGS = ("state_dict", "model_state", "model")  # as Lightning, pytorchvide
 
 
 def read_state(path: Path) -> tuple[dict[str, Tensor], str]:
-    """The state dict in a ``.pth`` file, by itself or in a training's checkpoint, and the file's sha256.
+    """Read the state dict in a ``.pth`` file, by itself or in a training's checkpoint, and the file's sha256.
 
     Raises:
         UsageError: no such file.

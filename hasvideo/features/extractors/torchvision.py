@@ -42,11 +42,12 @@ class Pixels(NamedTuple):
 
 
 def load_torchvision(model: str, engine: str, device: str, weights: Path | None) -> Extractor:
-    """``torchvision/MODEL``.
+    """Load ``torchvision/MODEL``.
 
     Args:
         model: torchvision's name of a network for videos (:data:`VIDEO_GRIDS`) or for images.
-        engine, device: see :func:`hasvideo.features.extractors.load_extractor`.
+        engine: see :func:`hasvideo.features.extractors.load_extractor`.
+        device: see there.
         weights: file of a state dict for it, with any classifier; None fetches torchvision's.
 
     Raises:
@@ -75,7 +76,7 @@ def load_torchvision(model: str, engine: str, device: str, weights: Path | None)
 
 
 def preprocessing(weights: Any) -> Pixels:
-    """What weights, one of torchvision's enums, want of frames, but that the aspect is always kept."""
+    """Say what one of torchvision's enums of weights wants of frames; unlike there, the aspect is always kept."""
     wish = weights.transforms()
     mean, std = (tuple(255 * value for value in values) for values in (wish.mean, wish.std))
     return Pixels(min(wish.resize_size), min(wish.crop_size), mean, std)
