@@ -69,9 +69,9 @@ def train_imagenet(
     """
     if seeds < 1:
         raise UsageError(f"seeds must be at least 1, got {seeds}")
+    from hasvideo.checkpoint import save
     from hasvideo.datasets.imagenet import load_ilsvrc, readable_names
     from hasvideo.image.fitting import fit
-    from hasvideo.image.model import save_image_model
     from hasvideo.image.testing import run_test
     from hasvideo.networks.pretrained import load_pretrained
     from hasvideo.output.images import write_image_results
@@ -89,7 +89,7 @@ def train_imagenet(
         model.network.to(device)
         tests.append(run_test(model, val, found.truth))
         if is_main_process():
-            save_image_model(replace(model, classes=readable_names(found.classes)), folder / "model.ckpt")
+            save(replace(model, classes=readable_names(found.classes)), folder / "model.ckpt")
             write_image_results(tests[-1].detections(), folder / "boxes.json")
     report = summarise(tests) | {"recipe": asdict(recipe)}
     if is_main_process():

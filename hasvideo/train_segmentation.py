@@ -79,10 +79,10 @@ def train_segmentation(
     """
     if seeds < 1 or pictures < 0:
         raise UsageError(f"seeds must be at least 1 and pictures at least 0, got {seeds} and {pictures}")
+    from hasvideo.checkpoint import save
     from hasvideo.datasets.segmentation import SegmentedImages, find_pairs, read_classes, training_pairs
     from hasvideo.metrics.segmentation import score_segmentation
     from hasvideo.segmentation.fitting import fit, start
-    from hasvideo.segmentation.model import save_segmentation_model
 
     recipe, output, device = recipe or SegmentationRecipe(), Path(output), resolve_device(device)
     classes = read_classes(data)
@@ -101,7 +101,7 @@ def train_segmentation(
         plot_history(history, folder)
         model.network.to(device)
         if is_main_process():
-            save_segmentation_model(model, folder / "model.ckpt")
+            save(model, folder / "model.ckpt")
         scores.append(score_segmentation(_test(model, test, folder, pictures).sum(axis=0), classes))
     report = summarise(scores) | {"images": len(test), "start": origin, "recipe": asdict(recipe)}
     if is_main_process():

@@ -218,10 +218,10 @@ def _load(features: Path, annotations: Path, train_subset: str, test_subset: str
 
 def _run(data: _Data, recipe: Recipe, folder: Path, options: Mapping[str, Any]) -> dict[str, Matches]:
     """Train and test with one seed."""
+    from hasvideo.checkpoint import save
     from hasvideo.metrics.detection import match
     from hasvideo.output.tables import write_results_json
     from hasvideo.video.fitting import detect, fit
-    from hasvideo.video.model import save_model
 
     path = folder / "model.ckpt"
     labelled = data.train_features, data.train_labels
@@ -231,7 +231,7 @@ def _run(data: _Data, recipe: Recipe, folder: Path, options: Mapping[str, Any]) 
     tested = zip(data.test_videos, data.test_features, strict=True)
     detections = [found for video, array in tested for found in detect(model, {video: array}, durations)]
     if is_main_process():
-        save_model(model, path)
+        save(model, path)
         write_results_json(detections, folder / "detections.json")
     return {protocol: match(detections, data.test, protocol, TIOU, classes=data.test.labels) for protocol in PROTOCOLS}
 

@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 import hasvideo
-from hasvideo.checkpoint import write_checkpoint
+from hasvideo.checkpoint import load, save
 from hasvideo.datasets.segmentation import read_mask
 from hasvideo.errors import UsageError
 from hasvideo.networks.config import FcnConfig
 from hasvideo.networks.fcn import Fcn
 from hasvideo.output.writers import SEGMENT_FORMATS
 from hasvideo.segmentation.localizer import Segmenter
-from hasvideo.segmentation.model import SegmentationModel, load_segmentation_model, save_segmentation_model
+from hasvideo.segmentation.model import SegmentationModel
 from tests.test_localize import command
 
 CLASSES = ("dark", "red", "green")
@@ -34,7 +35,7 @@ def model(tmp_path) -> str:
     score.weight.data[1, 0] = score.weight.data[2, 1] = 1.0
     score.bias.data[0] = 100.0
     path = tmp_path / "seg.ckpt"
-    save_segmentation_model(SegmentationModel(str(path), CLASSES, network), path)
+    save(SegmentationModel(str(path), CLASSES, network), path)
     return str(path)
 
 
@@ -113,7 +114,7 @@ def test_classes_can_be_listed(model, capsys):
 def test_from_python(pictures, model):
     found = hasvideo.localize(pictures / "b.bmp", model=model)
     assert (found.image, found.classes, found.labels.shape) == ("b", CLASSES, (40, 60))
-    loaded = load_segmentation_model(model)
+    loaded = load(model)
     for other in (loaded, Segmenter(loaded)):
         assert np.array_equal(hasvideo.localize(pictures / "b.bmp", model=other).labels, found.labels)
     with pytest.raises(UsageError, match="is a video; model .* localizes segments in images"):
@@ -123,7 +124,8 @@ def test_from_python(pictures, model):
 
 
 def test_a_checkpoint_of_an_unknown_kind(pictures, tmp_path, capsys):
-    write_checkpoint(tmp_path / "x.ckpt", "sounds", {}, torch.nn.Linear(1, 1))
+    metadata = {"hasvideo": json.dumps({"format": 1, "kind": "sounds"})}
+    save_file({"weight": torch.zeros(1)}, tmp_path / "x.ckpt", metadata=metadata)
     code, _, errors = localize(capsys, pictures, "--model", tmp_path / "x.ckpt")
     assert code == 1
     assert "is a checkpoint for sounds; accepted: checkpoints for actions, objects, segments" in errors[0]

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from functools import partial
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hasvideo.checkpoint import check_class_names, read_checkpoint, write_checkpoint
+from hasvideo.checkpoint import TrainedModel, load
 from hasvideo.frames.images import square
 from hasvideo.networks.config import ImageConfig
 from hasvideo.networks.gap import GapNetwork
 from hasvideo.types import Activation, BoxRule
 
-KIND = "objects"
-
 
 @dataclass(frozen=True)
-class ImageModel:
+class ImageModel(TrainedModel):
     """A network and how to feed and read it.
 
     Attributes:
@@ -36,13 +33,19 @@ class ImageModel:
         HasvideoError: the number of classes is not the network's.
     """
 
+    kind: ClassVar[str] = "objects"
     name: str
     classes: tuple[str, ...]
     network: GapNetwork
     rule: BoxRule = field(default_factory=BoxRule)
 
-    def __post_init__(self) -> None:
-        check_class_names(self.name, self.classes, self.network.config.num_classes)
+    @classmethod
+    def build(cls, name: str, settings: dict[str, Any], tensors: dict[str, Tensor]) -> Self:
+        """Make the model of a checkpoint; see :meth:`hasvideo.checkpoint.TrainedModel.build`."""
+        network = GapNetwork(ImageConfig(**settings["network"]))
+        # The mean that cells of conv1 were hidden by is of use in training only.
+        network.load_state_dict({k: v for k, v in tensors.items() if not k.startswith("conv1_hiding.")})
+        return cls(name, tuple(settings["classes"]), network.eval(), BoxRule(**settings["rule"]))
 
     def activations(self, image: np.ndarray) -> tuple[Activation, ...]:
         """CAM over the whole image and probability of every class, by falling probability.
@@ -76,35 +79,9 @@ class ImageModel:
         return probabilities.float().cpu().numpy(), cams.float().cpu().numpy()
 
 
-def save_image_model(model: ImageModel, path: Path) -> None:
-    """Write the model as one file, whole or not at all; see :mod:`hasvideo.checkpoint`.
-
-    Raises:
-        HasvideoError: the file cannot be written.
-    """
-    settings = {
-        "network": model.network.config.to_dict(),
-        "classes": list(model.classes),
-        "rule": asdict(model.rule),
-    }
-    write_checkpoint(path, KIND, settings, model.network)
-
-
-def load_image_model(path: Path) -> ImageModel:
-    """Read a model that :func:`save_image_model` wrote.
-
-    Raises:
-        UsageError: there is no such file.
-        HasvideoError: it is not a checkpoint of this package and kind, or is damaged.
-    """
-    return read_checkpoint(path, KIND, partial(_build, str(path)))
-
-
-def _build(name: str, settings: dict[str, Any], tensors: dict[str, Tensor]) -> ImageModel:
-    network = GapNetwork(ImageConfig(**settings["network"]))
-    # The mean that cells of conv1 were hidden by is of use in training only.
-    network.load_state_dict({k: v for k, v in tensors.items() if not k.startswith("conv1_hiding.")})
-    return ImageModel(name, tuple(settings["classes"]), network.eval(), BoxRule(**settings["rule"]))
+def load_image_model(path: str | Path) -> ImageModel:
+    """Read an image model; see :func:`hasvideo.checkpoint.load`."""
+    return load(path, ImageModel)
 
 
 def _whole_maps(network: GapNetwork, images: Tensor) -> tuple[Tensor, Tensor]:

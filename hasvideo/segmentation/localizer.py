@@ -26,10 +26,11 @@ class Segmenter:
     """
 
     def __init__(self, model: str | Path | SegmentationModel, device: str = "auto") -> None:
-        from hasvideo.segmentation.model import load_segmentation_model
+        from hasvideo.checkpoint import load
+        from hasvideo.segmentation.model import SegmentationModel
 
         device = resolve_device(device)
-        self.model = load_segmentation_model(Path(model)) if isinstance(model, str | Path) else model
+        self.model = load(Path(model), SegmentationModel) if isinstance(model, str | Path) else model
         self.model.network.to(device)
 
     def __call__(self, path: Path, *, image: str | None = None) -> Segmentation:

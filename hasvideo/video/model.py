@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from functools import partial
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 
-from hasvideo.checkpoint import (
-    check_class_names,
-    checkpoint_classes,
-    checkpoint_kind,
-    read_checkpoint,
-    write_checkpoint,
-)
+from hasvideo.checkpoint import TrainedModel, checkpoint_classes, checkpoint_kind, load
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.features.scratch import blocks, empty, forget
 from hasvideo.networks.config import TemporalConfig
@@ -25,12 +18,11 @@ from hasvideo.types import Activation, IntervalRule, TimeGrid
 
 BLOCK = 1024  # time steps that the network takes at once
 CLASS_BLOCK = 4  # classes that are pooled at once, where time steps came in blocks
-KIND = "actions"
 KINETICS400 = "kinetics400"
 
 
 @dataclass(frozen=True)
-class Model:
+class Model(TrainedModel):
     """A network and how to feed and read it.
 
     Attributes:
@@ -48,6 +40,7 @@ class Model:
         HasvideoError: the number of classes is not the network's.
     """
 
+    kind: ClassVar[str] = "actions"
     name: str
     classes: tuple[str, ...]
     extractor: str
@@ -58,8 +51,22 @@ class Model:
     min_class_score: float = 0.1
     background: str = ""
 
-    def __post_init__(self) -> None:
-        check_class_names(self.name, self.classes, self.network.config.num_classes)
+    @classmethod
+    def build(cls, name: str, settings: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Self:
+        """Make the model of a checkpoint; see :meth:`hasvideo.checkpoint.TrainedModel.build`."""
+        network = TemporalNetwork(TemporalConfig(**settings["network"]))
+        network.load_state_dict(tensors)
+        return cls(
+            name,
+            tuple(settings["classes"]),
+            settings["extractor"],
+            settings["weights_sha256"],
+            TimeGrid(**settings["grid"]),
+            network.eval(),
+            IntervalRule(**settings["rule"]),
+            settings["min_class_score"],
+            settings["background"],
+        )
 
     @property
     def dim(self) -> int:
@@ -119,51 +126,6 @@ class Model:
         return scores, curves
 
 
-def save_model(model: Model, path: Path) -> None:
-    """Write the model as one file, whole or not at all; see :mod:`hasvideo.checkpoint`.
-
-    Raises:
-        HasvideoError: the file cannot be written.
-    """
-    settings = {
-        "network": model.network.config.to_dict(),
-        "classes": list(model.classes),
-        "extractor": model.extractor,
-        "weights_sha256": model.weights_sha256,
-        "grid": model.grid.to_dict(),
-        "rule": asdict(model.rule),
-        "min_class_score": model.min_class_score,
-        "background": model.background,
-    }
-    write_checkpoint(path, KIND, settings, model.network)
-
-
-def load_checkpoint(path: Path) -> Model:
-    """Read a model that :func:`save_model` wrote.
-
-    Raises:
-        UsageError: there is no such file.
-        HasvideoError: it is not a checkpoint of this package, or is damaged.
-    """
-    return read_checkpoint(path, KIND, partial(_build, str(path)))
-
-
-def _build(name: str, settings: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Model:
-    network = TemporalNetwork(TemporalConfig(**settings["network"]))
-    network.load_state_dict(tensors)
-    return Model(
-        name,
-        tuple(settings["classes"]),
-        settings["extractor"],
-        settings["weights_sha256"],
-        TimeGrid(**settings["grid"]),
-        network.eval(),
-        IntervalRule(**settings["rule"]),
-        settings["min_class_score"],
-        settings["background"],
-    )
-
-
 def load_model(name: str | Path) -> Model:
     """``kinetics400``, or the checkpoint at a path.
 
@@ -171,7 +133,7 @@ def load_model(name: str | Path) -> Model:
         UsageError: neither a built-in model nor a file.
         HasvideoError: the weights cannot be had, or the file is not a checkpoint.
     """
-    return kinetics400() if str(name) == KINETICS400 else load_checkpoint(_checkpoint_path(name))
+    return kinetics400() if str(name) == KINETICS400 else load(_checkpoint_path(name), Model)
 
 
 def model_kind(name: str | Path) -> str:
@@ -181,7 +143,7 @@ def model_kind(name: str | Path) -> str:
         UsageError: neither a built-in model nor a file.
         HasvideoError: the file is not a checkpoint.
     """
-    return KIND if str(name) == KINETICS400 else checkpoint_kind(_checkpoint_path(name))
+    return Model.kind if str(name) == KINETICS400 else checkpoint_kind(_checkpoint_path(name))
 
 
 def class_names(name: str | Path) -> tuple[str, ...]:
