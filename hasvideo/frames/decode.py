@@ -40,7 +40,7 @@ import numpy as np
 
 from hasvideo.errors import DecodeError, UsageError
 from hasvideo.frames.container import END_TOLERANCE, THREADS, Container, DecoderWarning
-from hasvideo.frames.live import LiveContainer, StreamPath, as_source
+from hasvideo.frames.live import StreamPath, as_source, open_container
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -91,20 +91,25 @@ def open_reader(
     """
     check_request(decoder, fps, short_side, start, end)
     source = as_source(path)
+    decoder = load_decoder(decoder, source)
+    return Reader(open_container(source, progress), decoder, fps, short_side, start, end)
+
+
+def load_decoder(decoder: str, source: Path) -> str:
+    """Load what will decode a source and return its name.
+
+    Args:
+        decoder: the one that was asked for. PyAV takes the place of decord, the default, for streams, and where decord
+            has no wheel for the machine.
+        source: of :func:`hasvideo.frames.live.as_source`.
+
+    Raises:
+        UsageError: torchcodec, which has to be asked for, is not there, or the source is a stream.
+    """
     if isinstance(source, StreamPath):
         if decoder == "torchcodec":
             raise UsageError(f"{source}: PyAV decodes streams; torchcodec is for files")
-        return Reader(LiveContainer(source, progress), "pyav", fps, short_side, start or 0.0, end)
-    decoder = load_decoder(decoder)
-    return Reader(Container(source, progress), decoder, fps, short_side, start or 0.0, end)
-
-
-def load_decoder(decoder: str) -> str:
-    """Load a decoder and return its name; that is ``pyav`` where decord, the default, has no wheel for the machine.
-
-    Raises:
-        UsageError: torchcodec, which has to be asked for, is not there.
-    """
+        return "pyav"
     require_decoder(decoder)
     if decoder == "decord":
         try:
@@ -121,8 +126,10 @@ def require_decoder(decoder: str) -> None:
     torchcodec decodes one picture: without FFmpeg's libraries it can be imported all the same.
 
     Raises:
-        UsageError: torchcodec is not installed, or cannot decode here, mostly for want of FFmpeg's shared libraries.
+        UsageError: an unknown decoder, or torchcodec where it is not installed or cannot decode, mostly for want of
+            FFmpeg's shared libraries.
     """
+    _check_decoder(decoder)
     if decoder != "torchcodec":
         return
     picture = io.BytesIO(b"YUV4MPEG2 W16 H16 F25:1\nFRAME\n" + bytes(16 * 16 * 3 // 2))
@@ -149,8 +156,7 @@ def check_request(
     decoder: str, fps: float | None, short_side: int | None, start: float | None, end: float | None
 ) -> None:
     """Raise UsageError for what no video could fulfil."""
-    if decoder not in DECODERS:
-        raise UsageError(f"unknown decoder {decoder!r}; known: {', '.join(DECODERS)}")
+    _check_decoder(decoder)
     if fps is not None and not 0 < fps <= 1000:
         raise UsageError(f"fps must be above 0 and at most 1000, got {fps:g}")
     if short_side is not None and not 1 <= short_side <= 8192:
@@ -159,6 +165,11 @@ def check_request(
         raise UsageError(f"start must be 0 or more seconds, got {start:g}")
     if end is not None and not (start or 0) < end:
         raise UsageError(f"end must be after start ({start or 0:g} s), got {end:g}")
+
+
+def _check_decoder(decoder: str) -> None:
+    if decoder not in DECODERS:
+        raise UsageError(f"unknown decoder {decoder!r}; known: {', '.join(DECODERS)}")
 
 
 class Reader:
@@ -176,10 +187,10 @@ class Reader:
         decoder: str,
         fps: float | None,
         short_side: int | None,
-        start: float,
+        start: float | None,
         end: float | None,
     ) -> None:
-        self.info = source.info
+        self.info, start = source.info, start or 0.0
         duration = self.info.duration
         if start >= duration:
             raise UsageError(f"{self.info.path}: start ({start:g} s) is after the end of the video ({duration:.2f} s)")
@@ -332,7 +343,7 @@ def _segment_frames(source: Container, decoder: str, size: tuple[int, int], sinc
 
 
 def _own_words(error: Exception) -> str:
-    """A decoder's reason: its first line, without the place in its source and what it repeats of its stack."""
+    """Return a decoder's reason: its first line, without the place in its source and what it repeats of its stack."""
     line = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
     return _PLACE.sub("", line) or type(error).__name__
 

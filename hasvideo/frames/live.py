@@ -6,7 +6,7 @@ import itertools
 import math
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NoReturn
 from urllib.parse import urlsplit
@@ -92,6 +92,11 @@ def open_pipe(path: StreamPath) -> int:
         return os.dup(0) if path.address == STDIN else os.open(path.address, os.O_RDONLY)
     except OSError as error:
         raise DecodeError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def open_container(source: Path, progress: Callable[[], object]) -> Container:
+    """Open a file or a stream; see :class:`hasvideo.frames.container.Container`."""
+    return (LiveContainer if isinstance(source, StreamPath) else Container)(source, progress)
 
 
 class LiveContainer(Container):
