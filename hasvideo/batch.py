@@ -93,7 +93,7 @@ class Batch(ABC, Generic[Found]):
         self.done: list[Found] = []
 
     def run(self) -> int:
-        """Localize; 0 if it worked for every file, else 2 if nothing but wrong usage was in the way, else 1."""
+        """Localize; return 0 if all files worked, else 2 if nothing but wrong usage was in the way, else 1."""
         for argument, error in self.inputs.missing:
             self._failed(argument, error)
         if self.inputs.left_out:
@@ -323,7 +323,7 @@ class SegmentBatch(Batch[Segmentation]):
 
 
 def _read_truth(path: Path, files: dict[str, Path]) -> dict[str, ImageTruth]:
-    """Known boxes by image, with the classes' names where the synsets' names lie above them."""
+    """Read known boxes by image, with readable class names where the file of them lies beside or above."""
     from hasvideo.datasets.imagenet import MAPPING, read_mapping, read_truth
 
     problems: list[str] = []
@@ -341,7 +341,7 @@ def _read_truth(path: Path, files: dict[str, Path]) -> dict[str, ImageTruth]:
 
 
 def _without_maps(found: Found) -> Found:
-    """For results of many files; the maps would fill the memory."""
+    """Drop the maps, which would fill the memory: results of many files need none."""
     if isinstance(found, Segmentation):
         return replace(found, labels=np.zeros((0, 0), np.uint8))
     return replace(found, activations=tuple(replace(a, cam=np.zeros(0, np.float32)) for a in found.activations))

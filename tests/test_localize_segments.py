@@ -12,13 +12,20 @@ from safetensors.torch import save_file
 
 import hasvideo
 from hasvideo.checkpoint import load, save
+from hasvideo.choice import Choice
 from hasvideo.datasets.segmentation import read_mask
 from hasvideo.errors import UsageError
+from hasvideo.features import extractors
+from hasvideo.localize import load_localizer
 from hasvideo.networks.config import FcnConfig
 from hasvideo.networks.fcn import Fcn
 from hasvideo.output.writers import SEGMENT_FORMATS
 from hasvideo.segmentation.localizer import Segmenter
 from hasvideo.segmentation.model import SegmentationModel
+from tests.colours import ColourExtractor, paint_video
+from tests.colours import colour_model as actions_model
+from tests.image.colours import colour_model as objects_model
+from tests.image.colours import pass_pixels_through
 from tests.test_localize import command
 
 CLASSES = ("dark", "red", "green")
@@ -121,6 +128,18 @@ def test_from_python(pictures, model):
         hasvideo.localize("a.mp4", model=model)
     with pytest.raises(UsageError, match="--classes is for models that localize objects"):
         hasvideo.localize(pictures / "b.bmp", model=model, classes=["red"])
+
+
+def test_models_of_every_kind_are_loaded_and_called_alike(pictures, model, tmp_path, monkeypatch):
+    monkeypatch.setattr(extractors, "load_extractor", lambda *_: ColourExtractor())
+    pass_pixels_through(monkeypatch)
+    clip = paint_video(tmp_path / "clip.mp4", "black", "red")
+    paths = {actions_model(tmp_path / "a.ckpt"): clip, objects_model(tmp_path / "o.ckpt"): pictures / "b.bmp"}
+    for checkpoint, path in {**paths, model: pictures / "a.png"}.items():
+        localizer = load_localizer(checkpoint)
+        assert load_localizer(localizer) is localizer
+        found, known = localizer(path, Choice()), hasvideo.localize(path, model=checkpoint)
+        assert (type(found), found.model, found.info) == (type(known), str(checkpoint), known.info)
 
 
 def test_a_checkpoint_of_an_unknown_kind(pictures, tmp_path, capsys):

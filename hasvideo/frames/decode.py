@@ -10,10 +10,10 @@ The rules, for all decoders:
   So any constant or variable frame rate comes out with right times, and ``round(duration * fps)`` frames of them.
 - Frames are upright (rotation metadata applied), in square pixels, and resized by the decoder.
 
-decord keeps all that it has decoded and nobody has asked for, hundreds of megabytes with a slow reader, and its
-frames carry no timestamps. So it is handed the video in small runs of packets that decode on their own: that bounds
-its memory and leaves the timestamps to PyAV. Where decord cannot decode (AV1, damaged data, no wheel for this
-machine) PyAV takes over, with a warning.
+decord keeps every frame that it has decoded until somebody asks for it, which is hundreds of megabytes with a slow
+reader, and its frames carry no timestamps. So it is handed the video in small runs of packets that decode on their
+own: that bounds its memory and leaves the timestamps to PyAV. Where decord cannot decode (AV1, damaged data, no wheel
+for this machine) PyAV takes over, with a warning.
 
 This module decodes in the calling process. A damaged file can hang or crash a decoder, so the rest of the package
 uses :class:`hasvideo.frames.process.FrameStream`, which runs this module in a process of its own.
@@ -177,7 +177,8 @@ class Reader:
 
     Attributes:
         info: what the file says of itself.
-        width, height: pixels of the delivered frames.
+        width: pixels of the delivered frames.
+        height: pixels of the delivered frames.
         length: frames that will be delivered if the file holds what it promises; None for a stream.
     """
 
@@ -262,7 +263,7 @@ class _Grid:
         return self.start + (index + 0.5) / self.fps + TIE
 
     def before(self, time: float) -> int:
-        """How many of the times lie before ``time``."""
+        """Count the times that lie before ``time``."""
         return min(max(0, math.ceil((time - TIE - self.start) * self.fps - 0.5)), self.length)
 
 
@@ -455,18 +456,18 @@ def _segments(source: Container, since: float, longest: int) -> Iterator[_Segmen
 
 
 def _is_hidden(packet: Packet) -> bool:
-    """Whether a VP8 packet holds a frame that is not to be shown (RFC 6386, section 9.1: show_frame)."""
+    """Tell whether a VP8 packet holds a frame that is not to be shown (RFC 6386, section 9.1: show_frame)."""
     return not bytes(packet)[0] & 0x10
 
 
 def _fit(width: int, height: int, short_side: int | None) -> tuple[int, int]:
-    """Scale so that the shorter side becomes ``short_side``."""
+    """Scale so that the shorter side becomes ``short_side``; return width and height."""
     scale = 1.0 if short_side is None else short_side / min(width, height)
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def _stored(size: tuple[int, int], rotation: int) -> tuple[int, int]:
-    """Width and height before the rotation."""
+    """Return width and height before the rotation."""
     return size[::-1] if rotation in (90, 270) else size
 
 

@@ -53,7 +53,8 @@ class FrameStream:
 
     Attributes:
         info: what the file says of itself.
-        width, height: pixels of the delivered frames.
+        width: pixels of the delivered frames.
+        height: pixels of the delivered frames.
         length: frames that will be delivered if the file holds what it promises; None for a stream.
 
     Raises:
@@ -205,7 +206,7 @@ class FrameStream:
 
 @contextlib.contextmanager
 def _handed_on(path: Path) -> Iterator[tuple[str | None, tuple[int, ...]]]:
-    """How the child opens a stream, and the descriptors that it inherits; no address for a file."""
+    """Give the address by which the child opens a stream, None for a file, and the descriptors that it inherits."""
     if not isinstance(path, StreamPath):
         yield None, ()
     elif not path.is_pipe:

@@ -1,4 +1,4 @@
-"""A trained image localizer: the network with everything that is needed to use it, as one file."""
+"""A trained model of objects in images, with everything that is needed to use it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class ImageModel(TrainedModel):
         return cls(name, tuple(settings["classes"]), network.eval(), BoxRule(**settings["rule"]))
 
     def activations(self, image: np.ndarray) -> tuple[Activation, ...]:
-        """CAM over the whole image and probability of every class, by falling probability.
+        """Compute CAM over the whole image and probability of every class, by falling probability.
 
         Args:
             image: RGB, uint8 ``(H, W, 3)``.
@@ -58,7 +58,7 @@ class ImageModel(TrainedModel):
         return tuple(Activation(self.classes[c], float(probabilities[0, c]), cams[0, c]) for c in order)
 
     def maps(self, images: np.ndarray | Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Probabilities and CAMs of images.
+        """Compute probabilities and CAMs of images.
 
         An image is squeezed into a square of the config's ``resize``. With ``ten_crop``, probabilities are the mean
         over the four corners and the centre, flipped and not, and the CAM the mean of those of the crops, each laid
@@ -90,7 +90,7 @@ def _whole_maps(network: GapNetwork, images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _ten_crop_maps(network: GapNetwork, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Means over ten crops of square images ``(B, 3, S, S)``, the maps laid over each other."""
+    """Average over ten crops of square images ``(B, 3, S, S)``, the maps laid over each other."""
     size, crop = images.shape[-1], network.config.crop
     rest = size - crop
     probabilities, maps = [], []
@@ -104,7 +104,7 @@ def _ten_crop_maps(network: GapNetwork, images: Tensor) -> tuple[Tensor, Tensor]
 
 
 def _lay(maps: Sequence[tuple[int, int, Tensor]], crop: int, size: int) -> Tensor:
-    """Mean of crops' maps ``(B, C, h, w)``, each laid at its top and left; 0 where no crop lies.
+    """Average crops' maps ``(B, C, h, w)``, each laid at its top and left; 0 where no crop lies.
 
     The grid is twice as fine as the crops' cells, since corners lie between them.
     """

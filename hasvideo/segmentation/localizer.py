@@ -1,4 +1,4 @@
-"""Find the class of every pixel of images with a model that is loaded once."""
+"""Find the class of every pixel in images with a model that is loaded once."""
 
 from __future__ import annotations
 

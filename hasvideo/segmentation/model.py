@@ -1,4 +1,4 @@
-"""A trained segmentation network with everything that is needed to use it, as one file."""
+"""A trained model of the class of every pixel of images, with everything that is needed to use it."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class SegmentationModel(TrainedModel):
 
 
 def _at_most(images: Tensor, side: int) -> Tensor:
-    """Images ``(B, 3, H, W)``, scaled down where a side is longer than this."""
+    """Scale images ``(B, 3, H, W)`` down where a side is longer than this."""
     height, width = images.shape[2:]
     scale = side / max(height, width)
     if scale >= 1:

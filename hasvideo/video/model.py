@@ -1,4 +1,4 @@
-"""A trained localizer: the network with everything that is needed to use it, as one file."""
+"""A trained model of actions in videos, with everything that is needed to use it."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Model(TrainedModel):
         return config.layers * (config.kernel // 2) + config.head_kernel // 2 + config.smoothing
 
     def activations(self, features: np.ndarray) -> tuple[Activation, ...]:
-        """Temporal CAM and probability of every class but the background, by falling probability.
+        """Compute temporal CAM and probability of every class but the background, by falling probability.
 
         Memory does not grow with T: the maps share one array, which beyond 16 MiB lies in a temporary file.
 
@@ -104,14 +104,14 @@ class Model(TrainedModel):
         )
 
     def _run(self, features: np.ndarray) -> tuple[torch.Tensor, np.ndarray]:
-        """Class scores ``(1, C)`` and CAM ``(C, T)``."""
+        """Compute class scores ``(1, C)`` and CAM ``(C, T)``."""
         device = self.network.feature_mean.device
         packed = torch.from_numpy(np.asarray(features, np.float32)).to(device)
         scores, cam = self.network(packed, torch.tensor([len(features)], device=device))
         return scores, cam[0].float().cpu().numpy()
 
     def _run_in_blocks(self, features: np.ndarray) -> tuple[torch.Tensor, np.ndarray]:
-        """The same for any length: time steps in blocks with their context, then classes in blocks."""
+        """Do the same for any length: time steps in blocks with their context, then classes in blocks."""
         length, device = len(features), self.network.feature_mean.device
         curves = empty((len(self.classes), length))
         for first in range(0, length, BLOCK):
@@ -127,7 +127,10 @@ class Model(TrainedModel):
 
 
 def load_model(name: str | Path) -> Model:
-    """``kinetics400``, or the checkpoint at a path.
+    """Load ``kinetics400``, or a checkpoint of actions.
+
+    Args:
+        name: ``kinetics400`` or the checkpoint's path.
 
     Raises:
         UsageError: neither a built-in model nor a file.
@@ -137,7 +140,10 @@ def load_model(name: str | Path) -> Model:
 
 
 def model_kind(name: str | Path) -> str:
-    """What a model is for, see :func:`hasvideo.checkpoint.checkpoint_kind`; it may be one for images too.
+    """Tell what any model localizes, without loading its weights: ``actions``, ``objects`` or ``segments``.
+
+    Args:
+        name: ``kinetics400`` or the checkpoint's path.
 
     Raises:
         UsageError: neither a built-in model nor a file.
@@ -147,7 +153,10 @@ def model_kind(name: str | Path) -> str:
 
 
 def class_names(name: str | Path) -> tuple[str, ...]:
-    """Names of a model's classes, without loading its weights; it may be one for images too.
+    """List the classes of any model, without loading its weights.
+
+    Args:
+        name: ``kinetics400`` or the checkpoint's path.
 
     Raises:
         UsageError: neither a built-in model nor a file.
@@ -167,11 +176,12 @@ def _checkpoint_path(name: str | Path) -> Path:
 
 
 def kinetics400() -> Model:
-    """I3D's own classifier, applied at every time step: unpooled it is the temporal CAM, pooled the video's scores.
+    """Load I3D's own classifier, applied at every time step: unpooled it is the temporal CAM, pooled the scores.
 
-    Pooled is the mean of each class's highest quarter of the video: Kinetics clips show their action all along, so
-    their average was right for them, but in an untrimmed video it drowns. The classifier was trained on averages over
-    time, so single steps of it are noisy; a little smoothing helps. docs/results.md has what either is worth.
+    A class's score is the mean over the highest quarter of the video. Kinetics clips show their action all along, so
+    for them the mean over all steps was right; in an untrimmed video an action would drown in it. The classifier was
+    trained on means over time, so its single steps are noisy and a little smoothing helps. docs/results.md has what
+    either is worth.
 
     Raises:
         HasvideoError: the weights cannot be had.
