@@ -20,9 +20,10 @@ import numpy as np
 import torch
 from filelock import FileLock, Timeout
 
+from hasvideo.checkpoint import save
 from hasvideo.datasets.imagenet import ImageTruth, LabelledImages, load_ilsvrc
 from hasvideo.image.fitting import fit, largest_box
-from hasvideo.image.model import load_image_model, save_image_model
+from hasvideo.image.model import load_image_model
 from hasvideo.image.testing import ImageTest, run_test
 from hasvideo.metrics.failures import MISSES, most_changed, transitions
 from hasvideo.metrics.localization import paired_difference, score_images
@@ -79,7 +80,7 @@ def train(data: Path, runs: Path, seeds: int, only: str) -> None:
                 seeded = replace(recipe, training=replace(recipe.training, seed=seed))
                 print(f"{name}, seed {seed}", flush=True)
                 model, history = fit(samples, list(found.classes), seeded, folder=folder, resume=True, device="cpu")
-                save_image_model(model, folder / "model.ckpt")
+                save(model, folder / "model.ckpt")
                 print(f"{name}, seed {seed}: {history[-1]}", flush=True)
         except Timeout:
             continue

@@ -21,11 +21,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from hasvideo.checkpoint import load, save
 from hasvideo.datasets.segmentation import SegmentedImages, find_pairs, read_classes
 from hasvideo.metrics.segmentation import METRICS, confusion_matrix, paired_bootstrap, score_segmentation
 from hasvideo.report import cell, over_seeds
 from hasvideo.segmentation.fitting import fit, predict
-from hasvideo.segmentation.model import SegmentationModel, load_segmentation_model, save_segmentation_model
+from hasvideo.segmentation.model import SegmentationModel
 from hasvideo.train_segmentation import TITLES, load_recipe
 
 CONFIG = Path(__file__).parents[1] / "configs" / "small" / "fcn_scratch.yaml"
@@ -85,9 +86,9 @@ def trained(
         training = replace(recipe.training, seed=seed, epochs=epochs or recipe.training.epochs)
         seeded = replace(recipe, training=training)
         model, history = fit(samples, classes, seeded, backbone=backbone, folder=folder, resume=True, device="cpu")
-        save_segmentation_model(model, path)
+        save(model, path)
         print(f"{folder}, from {backbone}: {history[-1]}", flush=True)
-    return load_segmentation_model(path)
+    return load(path, SegmentationModel)
 
 
 def report(confusion: Mapping[str, np.ndarray], classes: tuple[str, ...]) -> None:

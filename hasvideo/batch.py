@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic
@@ -21,7 +21,7 @@ from hasvideo.frames.decode import check_request
 from hasvideo.frames.live import StreamPath
 from hasvideo.image.localizer import ImageLocalizer
 from hasvideo.inputs import IMAGE, SEGMENTS, VIDEO, Medium, find_files
-from hasvideo.output.base import Found
+from hasvideo.output.base import Found, Thumbnail
 from hasvideo.output.images import image_table
 from hasvideo.output.results import IMAGE_RESULTS, SEGMENT_RESULTS, VIDEO_RESULTS, Results
 from hasvideo.output.segments import segments_table
@@ -49,6 +49,13 @@ if TYPE_CHECKING:
     from hasvideo.commands import Namespace
     from hasvideo.datasets.imagenet import ImageTruth
     from hasvideo.types import ImageInfo, VideoInfo
+
+Strip = list[Thumbnail]
+Outcome = tuple[Found, Strip] | Exception
+"""What was found in a file, with some of its frames for pictures; or why nothing was."""
+
+FAILURES = (HasvideoError, RuntimeError, ValueError, MemoryError)
+"""What a file may fail by while the others go on: this package's errors, and those of libraries."""
 
 
 class Batch(ABC, Generic[Found]):
@@ -82,11 +89,11 @@ class Batch(ABC, Generic[Found]):
             self.formats = resolve_formats(names, self.registry) if names else []
             self._check()
         self.choice = Choice(**{f.name: options[f.name] for f in fields(Choice) if f.name != "classes"})
-        self.failures: list[HasvideoError] = []
+        self.failures: list[Exception] = []
         self.done: list[Found] = []
 
     def run(self) -> int:
-        """Localize; 0 if it worked for every file, else 2 if nothing but wrong usage was in the way, else 1."""
+        """Localize; return 0 if all files worked, else 2 if nothing but wrong usage was in the way, else 1."""
         for argument, error in self.inputs.missing:
             self._failed(argument, error)
         if self.inputs.left_out:
@@ -102,15 +109,15 @@ class Batch(ABC, Generic[Found]):
 
     @abstractmethod
     def _load(self, files: dict[str, Path]) -> Sequence[str]:
-        """Load what all the files need; the model's classes."""
+        """Load what all the files need; return the model's classes."""
 
     @abstractmethod
-    def _localize(self, file_id: str, path: Path, position: str) -> tuple[Found, list[Path]]:
-        """What is found in a file, and the files that were written."""
+    def _find(self, file_id: str, path: Path, position: str) -> tuple[Found, Strip]:
+        """Localize in one file; ``position`` is its place among many, for the progress bar."""
 
     @abstractmethod
     def _describe(self, found: Found) -> str:
-        """What goes to standard output, after the file's path."""
+        """Say what was found, as standard output shows it after the file's path."""
 
     def _check(self) -> None:
         options = self.options
@@ -131,25 +138,43 @@ class Batch(ABC, Generic[Found]):
             check_writable(self.folder)
         if options.results:
             check_writable(options.results.parent)
-        known = self._load(files)
-        self.choice = replace(self.choice, classes=split_classes(options.classes, known, options.model))
+        known = self._prepare(files)
         try:
-            for number, (file_id, path) in enumerate(self._progress(files), start=1):
-                self._try(file_id, path, f"[{number}/{len(files)}] " if len(files) > 1 else "")
+            for path, outcome in self._outcomes(files):
+                self._tell(path, outcome, known)
         finally:  # an interrupted batch keeps what it found
             if options.results and self.done:
                 self.results.write(self.done, options.results, known)
 
-    def _progress(self, files: dict[str, Path]) -> Iterable[tuple[str, Path]]:
-        return files.items()
+    def _prepare(self, files: dict[str, Path]) -> Sequence[str]:
+        known = self._load(files)
+        self.choice = replace(self.choice, classes=split_classes(self.options.classes, known, self.options.model))
+        return known
 
-    def _try(self, file_id: str, path: Path, position: str) -> None:
+    def _outcomes(self, files: dict[str, Path]) -> Iterator[tuple[Path, Outcome[Found]]]:
+        """Yield every file with what was found in it, or with why nothing was: the others must not pay for it."""
+        # None: not in a log, where every table would come with a bar. A video has a bar of its own.
+        hidden = True if self.medium is VIDEO or self.options.quiet or len(files) == 1 else None
+        bar = tqdm(files.items(), desc="images", unit="image", file=sys.stderr, disable=hidden, leave=False)
+        for number, (file_id, path) in enumerate(bar, start=1):
+            position = f"[{number}/{len(files)}] " if len(files) > 1 else ""
+            try:
+                outcome: Outcome[Found] = self._find(file_id, path, position)
+            except FAILURES as error:
+                outcome = error
+            yield path, outcome
+
+    def _tell(self, path: Path, outcome: Outcome[Found], known: Sequence[str]) -> None:
+        """Write and print what was found in a file."""
         try:
-            found, written = self._localize(file_id, path, position)
-        except HasvideoError as error:
+            if isinstance(outcome, Exception):
+                raise outcome
+            found, strip = outcome
+            more: dict[str, Any] = {name: self.options[name] for name in ("embed_video", "labelstudio_prefix", "theme")}
+            more |= {"thumbnails": strip, "classes": known}
+            written = write(found, self.folder, self.formats, **more) if self.formats else []
+        except FAILURES as error:
             self._failed(str(path), error)
-        except (RuntimeError, ValueError, MemoryError) as error:  # of a library: the other files must not pay for it
-            self._failed(str(path), HasvideoError(f"unexpected {type(error).__name__}: {error}"))
         else:
             _say(f"{path}  {self._describe(found)}\n")
             for file in written:
@@ -165,8 +190,9 @@ class Batch(ABC, Generic[Found]):
         _say(f"skipped {path}: {', '.join(map(str, files))} there already", error=True)
         return True
 
-    def _failed(self, what: str, error: HasvideoError) -> None:
-        message = " ".join(str(error).split())
+    def _failed(self, what: str, error: Exception) -> None:
+        unexpected = "" if isinstance(error, HasvideoError) else f"unexpected {type(error).__name__}: "
+        message = unexpected + " ".join(str(error).split())
         self.failures.append(error)
         _say(f"hasvideo: error: {message if what in message else f'{what}: {message}'}", error=True)
 
@@ -195,23 +221,16 @@ class VideoBatch(Batch[Detections]):
         self.choice.rule(self.localizer.model.rule)
         return self.localizer.model.classes
 
-    def _localize(self, file_id: str, path: Path, position: str) -> tuple[Detections, list[Path]]:
-        options = self.options
-        strip = FilmStrip()
-        with VideoProgress(f"{position}{path.name}", options.start, options.end, options.quiet) as progress:
+    def _find(self, file_id: str, path: Path, position: str) -> tuple[Detections, Strip]:
+        start, end, strip = self.options.start, self.options.end, FilmStrip()
+        with VideoProgress(f"{position}{path.name}", start, end, self.options.quiet) as progress:
 
             def watch(info: VideoInfo, time: float, frames: np.ndarray) -> None:
                 progress(info, time, frames)
                 strip(info, time, frames)
 
-            found = self.localizer(path, self.choice, start=options.start, end=options.end, video=file_id, watch=watch)
-        return found, self._write(found, strip.frames)
-
-    def _write(self, found: Detections, frames: list[tuple[float, np.ndarray]]) -> list[Path]:
-        if not self.formats:
-            return []
-        more: dict[str, Any] = {name: self.options[name] for name in ("embed_video", "labelstudio_prefix", "theme")}
-        return write(found, self.folder, self.formats, thumbnails=frames, **more)
+            found = self.localizer(path, self.choice, start=start, end=end, video=file_id, watch=watch)
+        return found, strip.frames
 
     def _describe(self, found: Detections) -> str:
         return f"({found.info.duration:.2f} s)\n{table(found)}"
@@ -238,8 +257,9 @@ class Follow(VideoBatch):
             raise UsageError(f"{' '.join(given)} cannot be with --follow, which prints JSON Lines as time goes by")
         super()._check()
 
-    def _try(self, file_id: str, path: Path, position: str) -> None:
-        options = self.options
+    def _localize_all(self, files: dict[str, Path]) -> None:
+        self._prepare(files)
+        (path,), options = files.values(), self.options
         look_back = LOOK_BACK if options.look_back is None else options.look_back
         with VideoProgress(str(path), options.start, options.end, options.quiet) as progress:
             for closed in follow(
@@ -268,14 +288,9 @@ class ImageBatch(Batch[ImageDetections]):
         self.choice.rule(self.localizer.model.rule)
         return self.localizer.model.classes
 
-    def _progress(self, files: dict[str, Path]) -> Iterable[tuple[str, Path]]:
-        return _images_bar(files, self.options.quiet)
-
-    def _localize(self, file_id: str, path: Path, position: str) -> tuple[ImageDetections, list[Path]]:
+    def _find(self, file_id: str, path: Path, position: str) -> tuple[ImageDetections, Strip]:
         found = self.localizer(path, self.choice, image=file_id)
-        found = replace(found, truth=self._known_boxes(path, found.info))
-        more: dict[str, Any] = {"classes": self.localizer.model.classes, "theme": self.options.theme}
-        return found, write(found, self.folder, self.formats, **more) if self.formats else []
+        return replace(found, truth=self._known_boxes(path, found.info)), []
 
     def _known_boxes(self, path: Path, info: ImageInfo) -> tuple[Box, ...]:
         known = self.truth.get(path.stem)
@@ -297,28 +312,18 @@ class SegmentBatch(Batch[Segmentation]):
     medium, registry, results = SEGMENTS, SEGMENT_FORMATS, SEGMENT_RESULTS
 
     def _load(self, files: dict[str, Path]) -> Sequence[str]:
-        self.segmenter = Segmenter(self.options.model, self.options.device)
-        return self.segmenter.model.classes
+        self.localizer = Segmenter(self.options.model, self.options.device)
+        return self.localizer.model.classes
 
-    def _progress(self, files: dict[str, Path]) -> Iterable[tuple[str, Path]]:
-        return _images_bar(files, self.options.quiet)
-
-    def _localize(self, file_id: str, path: Path, position: str) -> tuple[Segmentation, list[Path]]:
-        found = self.segmenter(path, image=file_id)
-        return found, write(found, self.folder, self.formats, theme=self.options.theme) if self.formats else []
+    def _find(self, file_id: str, path: Path, position: str) -> tuple[Segmentation, Strip]:
+        return self.localizer(path, image=file_id), []
 
     def _describe(self, found: Segmentation) -> str:
         return f"({found.info.width} x {found.info.height})\n{segments_table(found)}"
 
 
-def _images_bar(files: dict[str, Path], quiet: bool) -> Iterable[tuple[str, Path]]:
-    # None: not in a log, where every table would come with a bar.
-    hidden = True if quiet or len(files) == 1 else None
-    return tqdm(files.items(), desc="images", unit="image", file=sys.stderr, disable=hidden, leave=False)
-
-
 def _read_truth(path: Path, files: dict[str, Path]) -> dict[str, ImageTruth]:
-    """Known boxes by image, with the classes' names where the synsets' names lie above them."""
+    """Read known boxes by image, with readable class names where the file of them lies beside or above."""
     from hasvideo.datasets.imagenet import MAPPING, read_mapping, read_truth
 
     problems: list[str] = []
@@ -336,7 +341,7 @@ def _read_truth(path: Path, files: dict[str, Path]) -> dict[str, ImageTruth]:
 
 
 def _without_maps(found: Found) -> Found:
-    """For results of many files; the maps would fill the memory."""
+    """Drop the maps, which would fill the memory: results of many files need none."""
     if isinstance(found, Segmentation):
         return replace(found, labels=np.zeros((0, 0), np.uint8))
     return replace(found, activations=tuple(replace(a, cam=np.zeros(0, np.float32)) for a in found.activations))

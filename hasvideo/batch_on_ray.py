@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-from hasvideo.batch import VideoBatch
+from hasvideo.batch import Outcome, Strip, VideoBatch
 from hasvideo.choice import Choice
 from hasvideo.errors import UsageError
 from hasvideo.features.make import split_engine
@@ -17,10 +15,7 @@ from hasvideo.features.ray_pool import run_on_ray
 from hasvideo.progress import FilmStrip
 from hasvideo.types import Detections
 from hasvideo.video.localizer import Localizer
-from hasvideo.video.model import Model, load_model
-
-File = tuple[str, Path]
-Strip = list[tuple[float, np.ndarray]]
+from hasvideo.video.model import load_model
 
 
 class RayVideoBatch(VideoBatch):
@@ -37,44 +32,30 @@ class RayVideoBatch(VideoBatch):
         self.choice.rule(self._model.rule)
         return self._model.classes
 
-    def _progress(self, files: dict[str, Path]) -> Iterable[File]:
+    def _outcomes(self, files: dict[str, Path]) -> Iterator[tuple[Path, Outcome[Detections]]]:
         options = self.options
         weights = options.weights and options.weights.absolute()  # workers have current folders of their own
-        make = partial(_Finder, self._model, options.decoder, split_engine(options.engine)[1], weights,
-                       self.choice, options.start, options.end)  # fmt: skip
+        load = partial(Localizer, self._model, options.decoder, split_engine(options.engine)[1], weights=weights)
+        make = partial(_worker, load, self.choice, options.start, options.end)
         todo = [(file_id, path.absolute()) for file_id, path in files.items()]
-        for (file_id, _), self._outcome in run_on_ray(
+        for (file_id, _), outcome in run_on_ray(
             make, todo, options.ray_address, device=options.device, engine=options.engine
         ):
-            yield file_id, files[file_id]
-
-    def _localize(self, file_id: str, path: Path, position: str) -> tuple[Detections, list[Path]]:
-        if isinstance(self._outcome, Exception):
-            raise self._outcome
-        found, frames = self._outcome
-        found = replace(found, info=replace(found.info, path=path))
-        return found, self._write(found, frames)
+            path = files[file_id]
+            if not isinstance(outcome, Exception):
+                found, strip = outcome
+                outcome = replace(found, info=replace(found.info, path=path)), strip
+            yield path, outcome
 
 
-class _Finder:
-    """On a worker: localizes in one video after the other."""
+def _worker(
+    load: Callable[..., Localizer], choice: Choice, start: float | None, end: float | None, device: str
+) -> Callable[[tuple[str, Path]], tuple[Detections, Strip]]:
+    """Load, on a worker, what localizes in one video after the other."""
+    localizer = load(device=device)
 
-    def __init__(
-        self,
-        model: Model,
-        decoder: str,
-        engine: str,
-        weights: Path | None,
-        choice: Choice,
-        start: float | None,
-        end: float | None,
-        device: str,
-    ) -> None:
-        self._localizer = Localizer(model, decoder, engine, device, weights)
-        self._choice, self._start, self._end = choice, start, end
+    def find(file: tuple[str, Path]) -> tuple[Detections, Strip]:
+        (video, path), strip = file, FilmStrip()
+        return localizer(path, choice, start=start, end=end, video=video, watch=strip), strip.frames
 
-    def __call__(self, file: File) -> tuple[Detections, Strip]:
-        strip = FilmStrip()
-        video, path = file
-        found = self._localizer(path, self._choice, start=self._start, end=self._end, video=video, watch=strip)
-        return found, strip.frames
+    return find

@@ -1,11 +1,14 @@
-"""Checkpoints: one safetensors file of a network's weights, with its settings as JSON in the file's metadata."""
+"""Checkpoints: a trained model as one safetensors file, its settings as JSON in the file's metadata."""
 
 from __future__ import annotations
 
+import importlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import Field, asdict, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Self, TypeVar, overload
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -18,64 +21,123 @@ _METADATA_KEY = "hasvideo"
 _FORMAT = 1
 _FIRST_KIND = "actions"  # of checkpoints from before there were kinds
 
-Built = TypeVar("Built")
+KINDS: Mapping[str, tuple[str, str]] = {
+    "actions": ("hasvideo.video.model", "Model"),
+    "objects": ("hasvideo.image.model", "ImageModel"),
+    "segments": ("hasvideo.segmentation.model", "SegmentationModel"),
+}
+"""Module and class of each kind of model: by name, so that a checkpoint of one kind does not import the others."""
 
 
-def write_checkpoint(path: Path, kind: str, settings: Mapping[str, Any], network: nn.Module) -> None:
-    """Write a network and its settings, whole or not at all.
+class TrainedModel(ABC):
+    """A network and how to feed and read it; each kind of model is a frozen dataclass that inherits from this.
+
+    Attributes:
+        kind: what it localizes, one of :data:`KINDS`; the same for all models of a class.
+        name: path of its checkpoint, or the name of a built-in model.
+        classes: names of the network's outputs, in their order.
+        network: it has its ``config``, a dataclass with ``num_classes``.
+
+    Raises:
+        HasvideoError: the number of classes is not the network's, or two have the same name.
+    """
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+    kind: ClassVar[str]
+    name: str
+    classes: tuple[str, ...]
+    network: nn.Module
+
+    def __post_init__(self) -> None:
+        outputs = self.network.config.num_classes  # type: ignore[union-attr]
+        if len(set(self.classes)) != len(self.classes):
+            raise HasvideoError(f"model {self.name}: a class name occurs twice")
+        if len(self.classes) != outputs:
+            raise HasvideoError(
+                f"model {self.name}: {len(self.classes)} class names for a network of {outputs} outputs"
+            )
+
+    @classmethod
+    @abstractmethod
+    def build(cls, name: str, settings: dict[str, Any], tensors: dict[str, Tensor]) -> Self:
+        """Make the model that :func:`save` wrote.
+
+        Args:
+            name: the model's.
+            settings: the other fields by name, dataclasses as dicts; ``network`` is the network's ``config``.
+            tensors: the network's state, on the CPU.
+
+        Raises:
+            Exception: KeyError, TypeError, ValueError or RuntimeError where these do not make a model.
+        """
+
+
+Loaded = TypeVar("Loaded", bound=TrainedModel)
+
+
+def save(model: TrainedModel, path: Path) -> None:
+    """Write a model as one file, whole or not at all.
 
     Args:
+        model: its fields but the name are written, of the network its ``config`` and its state.
         path: the file.
-        kind: what the network is for, such as ``actions``.
-        settings: what JSON can hold.
-        network: its state is written.
 
     Raises:
         HasvideoError: the file cannot be written.
     """
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    metadata = {_METADATA_KEY: json.dumps({"format": _FORMAT, "kind": kind, **settings})}
+    settings = {"format": _FORMAT, "kind": model.kind, "network": model.network.config}
+    settings |= {f.name: getattr(model, f.name) for f in fields(model) if f.name not in ("name", "network")}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.network.state_dict().items()}
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata=metadata)
+        save_file(tensors, temporary, metadata={_METADATA_KEY: json.dumps(settings, default=asdict)})
 
 
-def read_checkpoint(path: Path, kind: str, build: Callable[[dict[str, Any], dict[str, Tensor]], Built]) -> Built:
-    """What ``build(settings, tensors)`` makes of a checkpoint; the tensors are on the CPU.
+@overload
+def load(path: str | Path) -> TrainedModel: ...
+
+
+@overload
+def load(path: str | Path, wanted: type[Loaded]) -> Loaded: ...
+
+
+def load(path: str | Path, wanted: type[TrainedModel] | None = None) -> TrainedModel:
+    """Read a model that :func:`save` wrote.
+
+    >>> load("objects.ckpt").classes
+    >>> load("objects.ckpt", ImageModel).activations(image)
+
+    Args:
+        path: the file, which is the model's name, too.
+        wanted: class of the model, where no other kind will do; None: any kind.
 
     Raises:
         UsageError: there is no such file.
-        HasvideoError: it is not a checkpoint of this package and kind, or is damaged: ``build`` raised one of KeyError,
-            TypeError, ValueError (UsageError too) and RuntimeError.
+        HasvideoError: it is not a checkpoint of this package, is damaged, or is for another kind of model.
     """
     settings, tensors = _read(path)
-    if settings.get("kind", _FIRST_KIND) != kind:
-        raise HasvideoError(f"{path} is a checkpoint for {settings['kind']}, not for {kind}")
+    kind = _kind(path, settings)
+    if wanted is not None and kind != wanted.kind:
+        raise HasvideoError(f"{path} is a checkpoint for {kind}, not for {wanted.kind}")
+    module, name = KINDS[kind]
+    model: type[TrainedModel] = getattr(importlib.import_module(module), name)
     try:
-        return build(settings, tensors)
+        return model.build(str(path), settings, tensors)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise _not_ours(path, error) from error
 
 
-def check_class_names(model: str, classes: Sequence[str], outputs: int) -> None:
-    """Raise HasvideoError unless there is a name of its own for each of a network's outputs."""
-    if len(set(classes)) != len(classes):
-        raise HasvideoError(f"model {model}: a class name occurs twice")
-    if len(classes) != outputs:
-        raise HasvideoError(f"model {model}: {len(classes)} class names for a network of {outputs} outputs")
-
-
-def checkpoint_kind(path: Path) -> str:
-    """What a checkpoint's network is for: the ``kind`` it was written with.
+def checkpoint_kind(path: str | Path) -> str:
+    """Read what a checkpoint's model localizes: one of :data:`KINDS`.
 
     Raises:
         UsageError: there is no such file.
-        HasvideoError: it is not a checkpoint of this package, or is damaged.
+        HasvideoError: it is not a checkpoint of this package, is damaged, or is of no known kind.
     """
-    return str(_read(path, weights=False)[0].get("kind", _FIRST_KIND))
+    return _kind(path, _read(path, weights=False)[0])
 
 
-def checkpoint_classes(path: Path) -> tuple[str, ...]:
-    """Names of a checkpoint's classes, whatever its network is for.
+def checkpoint_classes(path: str | Path) -> tuple[str, ...]:
+    """Read the names of a checkpoint's classes, whatever its kind.
 
     Raises:
         UsageError: there is no such file.
@@ -88,9 +150,15 @@ def checkpoint_classes(path: Path) -> tuple[str, ...]:
         raise _not_ours(path, error) from error
 
 
-def _read(path: Path, weights: bool = True) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    path = Path(path)
-    if not path.is_file():
+def _kind(path: str | Path, settings: Mapping[str, Any]) -> str:
+    kind = str(settings.get("kind", _FIRST_KIND))
+    if kind not in KINDS:
+        raise HasvideoError(f"{path} is a checkpoint for {kind}; accepted: checkpoints for {', '.join(KINDS)}")
+    return kind
+
+
+def _read(path: str | Path, weights: bool = True) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    if not Path(path).is_file():
         raise UsageError(f"no model file {path}")
     try:
         with safe_open(path, framework="pt") as file:
@@ -105,6 +173,6 @@ def _read(path: Path, weights: bool = True) -> tuple[dict[str, Any], dict[str, T
         raise _not_ours(path, error) from error
 
 
-def _not_ours(path: Path, error: Exception) -> HasvideoError:
+def _not_ours(path: str | Path, error: Exception) -> HasvideoError:
     reason = " ".join(str(error).split())
     return HasvideoError(f"{path} is not a hasvideo checkpoint (made by hasvideo train): {reason}")

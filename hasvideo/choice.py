@@ -44,8 +44,10 @@ class Choice:
         classes: names; these and no others, however improbable. Empty: the most probable ones.
         top_k: at most so many of the most probable classes.
         min_class_score: probability that the file shows the class at all, 0..1, from which a class is localized.
-        threshold, threshold_mode: see :class:`hasvideo.types.IntervalRule` and :class:`hasvideo.types.BoxRule`.
-        merge_gap, min_duration: of videos, see :class:`hasvideo.types.IntervalRule`.
+        threshold: see :class:`hasvideo.types.IntervalRule` and :class:`hasvideo.types.BoxRule`.
+        threshold_mode: the ``mode`` of the same rules.
+        merge_gap: of videos, see :class:`hasvideo.types.IntervalRule`.
+        min_duration: of videos, see :class:`hasvideo.types.IntervalRule`.
         every_box: of images, see ``every`` of :class:`hasvideo.types.BoxRule`.
 
     Raises:
@@ -68,7 +70,10 @@ class Choice:
             raise UsageError(f"min-class-score is a number from 0 to 1, got {self.min_class_score}")
 
     def rule(self, default: Rule) -> Rule:
-        """The model's rule with what was chosen otherwise.
+        """Return a model's rule with what was chosen otherwise.
+
+        Args:
+            default: the model's rule.
 
         Raises:
             UsageError: a value is out of its range.
@@ -86,7 +91,7 @@ class Choice:
         return check_rule(replace(default, **known))  # type: ignore[arg-type]
 
     def select(self, activations: Sequence[Activation], default_score: float) -> tuple[Activation, ...]:
-        """Those of the chosen classes, in their order.
+        """Select the activations of the chosen classes, in their order.
 
         Args:
             activations: of every class of the model, by falling score.
@@ -99,7 +104,7 @@ class Choice:
 
 
 def resolve_classes(names: Sequence[str], known: Sequence[str], model: str) -> tuple[str, ...]:
-    """The model's spelling of class names given in any case.
+    """Find the model's spelling of class names given in any case.
 
     Of a class called by several names, as ImageNet's ``tench, Tinca tinca``, the first one will do where no other
     class has it.
@@ -123,7 +128,12 @@ def resolve_classes(names: Sequence[str], known: Sequence[str], model: str) -> t
 
 
 def split_classes(text: str | Sequence[str] | None, known: Sequence[str], model: str) -> tuple[str, ...]:
-    """Class names: a list of them, one name that may hold a comma itself, or several separated by commas.
+    """Split what ``--classes`` was given into the model's class names.
+
+    Args:
+        text: a list of names, one name that may hold a comma itself, or several separated by commas; None: none.
+        known: the model's classes.
+        model: its name, for the message.
 
     Raises:
         UsageError: there is none among them, or the model does not know one.
@@ -139,10 +149,10 @@ def split_classes(text: str | Sequence[str] | None, known: Sequence[str], model:
 
 
 def check_options(options: Mapping[str, Any], medium: Medium, model: str) -> None:
-    """Refuse what was asked for and has no meaning for the medium.
+    """Refuse options that have no meaning for a medium, or for a kind of model.
 
     Args:
-        options: by name; those that are not for one medium only don't matter.
+        options: values by name; options that any medium knows are not looked at.
         medium: what the model is for.
         model: its name, for the message.
 

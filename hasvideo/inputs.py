@@ -32,7 +32,8 @@ class Medium:
     """Videos, or images, and what is looked for in them.
 
     Attributes:
-        article, many: what one and several are called.
+        article: what one is called.
+        many: what several are called.
         suffixes: how their names end, in lower case.
         kind: what is localized in them, which is the kind of the checkpoints for it.
         models: where such models come from.
@@ -50,12 +51,12 @@ class Medium:
         return IMAGE if self is VIDEO else VIDEO
 
     def claims(self, path: Path) -> bool:
-        """Whether a file's name makes it one of this medium and not of the other; a GIF may pass for a video."""
+        """Tell whether a file's name makes it one of this medium and not of the other; a GIF may pass for a video."""
         suffix = path.suffix.lower()
         return suffix in self.suffixes and suffix != ".gif"
 
     def why_not(self, model: str) -> str:
-        """What a model for this medium does, and what to take for the other."""
+        """Say what a model for this medium does, and which model to take for the other."""
         other = self.other
         return f"model {model} localizes {self.kind} in {self.many}; for {other.many} give --model {other.models}"
 
@@ -84,7 +85,7 @@ class Inputs:
 def find_files(
     arguments: Sequence[str], medium: Medium, recursive: bool = False, hint: str = "", streams: bool = False
 ) -> Inputs:
-    """The videos, or images, that files, folders and glob patterns name, each once, with unique ids.
+    """Find the videos, or images, that files, folders and glob patterns name: each once, with a unique id.
 
     A folder stands for the files in it that end like the medium's, sorted by name; a file named by itself, or that
     matches a pattern, may end in anything but like the other medium's. An existing path is never taken for a pattern.
@@ -132,12 +133,18 @@ def find_files(
 
 
 def find_videos(arguments: Sequence[str], recursive: bool = False) -> Inputs:
-    """The videos that files, folders and glob patterns name; see :func:`find_files`."""
+    """Find the videos that files, folders and glob patterns name; see :func:`find_files`."""
     return find_files(arguments, VIDEO, recursive)
 
 
 def wrong_medium(paths: Sequence[Path], medium: Medium, hint: str = "") -> UsageError:
-    """The error that files are of the other medium than this one; ``hint`` says what to do about it."""
+    """Make the error that files are not of a medium but of the other one.
+
+    Args:
+        paths: the files.
+        medium: the one that was wanted.
+        hint: what to do about it.
+    """
     if medium is VIDEO and is_animated_webp(paths[0]):
         return UsageError(f"{paths[0]} is an animated WebP, {WEBP_ADVICE}")
     more = f" and {len(paths) - 1} more are {medium.other.many}" if len(paths) > 1 else f" is {medium.other.article}"
@@ -145,7 +152,7 @@ def wrong_medium(paths: Sequence[Path], medium: Medium, hint: str = "") -> Usage
 
 
 def _expand(argument: str, medium: Medium, recursive: bool) -> list[Path]:
-    """What an argument stands for: files of either medium, and links to files that are not there."""
+    """List what an argument stands for: files of either medium, and links to files that are not there."""
     path = Path(argument)
     if not argument:
         raise UsageError(f"an empty name was given as {medium.article}")
@@ -167,7 +174,7 @@ def _expand(argument: str, medium: Medium, recursive: bool) -> list[Path]:
 
 
 def _in_folder(folder: Path, medium: Medium, recursive: bool) -> list[Path]:
-    """Its files that end like the medium's or like the other's, sorted."""
+    """List a folder's files that end like the medium's or like the other's, sorted."""
     next(folder.iterdir(), None)  # an unreadable folder is not an empty one
     folders = _folders(folder) if recursive else [folder]
     names = [p for inner in folders for p in inner.glob("*") if not p.name.startswith(".")]
@@ -176,7 +183,7 @@ def _in_folder(folder: Path, medium: Medium, recursive: bool) -> list[Path]:
 
 
 def _matches(pattern: Path) -> Iterator[Path]:
-    """What a pattern matches; of ``glob``, the links that go round would make an endless number of paths."""
+    """Yield what a pattern matches; by ``glob`` alone, links that go round would make endlessly many paths."""
     if "**" not in pattern.parts:
         yield from map(Path, glob.glob(str(pattern)))  # noqa: PTH207 (absolute patterns)
         return
@@ -188,7 +195,7 @@ def _matches(pattern: Path) -> Iterator[Path]:
 
 
 def _folders(folder: Path, way: tuple[Path, ...] = ()) -> Iterator[Path]:
-    """A folder and those in it, at any depth, but hidden ones and links that lead back into it or to where it lies."""
+    """Yield a folder and those in it at any depth, except hidden ones and links that lead back to where they lie."""
     way = (*way, folder.resolve())
     yield folder
     for inner in folder.glob("*/"):
@@ -203,7 +210,7 @@ def _nested(one: Path, other: Path) -> bool:
 
 
 def _is_file(path: Path) -> bool:
-    """Whether it is a file, or a link that leads nowhere and so may be meant as one."""
+    """Tell whether it is a file, or a link that leads nowhere and so may be meant as one."""
     return path.is_file() or (path.is_symlink() and not path.exists())
 
 
@@ -212,7 +219,7 @@ def _leads_nowhere(link: Path) -> UsageError:
 
 
 def _as_given(path: Path) -> Path:
-    """The same path from the root on and without ``..``; links in what follows the last ``..`` stay links."""
+    """Return a path from the root on without ``..``; links in what follows the last ``..`` stay links."""
     parts = path.absolute().parts
     after = max((number for number, part in enumerate(parts, start=1) if part == ".."), default=0)
     return Path(*parts[:after]).resolve().joinpath(*parts[after:])

@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from hasvideo.choice import TOP_K, Choice, check_options
 from hasvideo.commands import QUIET_HELP, CallableModule, CommandParser, add_machine_options, run
-from hasvideo.errors import HasvideoError, UsageError
+from hasvideo.errors import UsageError
 from hasvideo.frames.live import as_source
 from hasvideo.image.localizer import ImageLocalizer
 from hasvideo.inputs import IMAGE, SEGMENTS, VIDEO, Medium, wrong_medium
@@ -27,13 +27,16 @@ if TYPE_CHECKING:
     from hasvideo.segmentation.model import SegmentationModel
     from hasvideo.video.model import Model
 
-    AnyModel = str | Path | Model | Localizer | ImageModel | ImageLocalizer | SegmentationModel | Segmenter
+    AnyModel = str | Path | Model | ImageModel | SegmentationModel
+
+AnyLocalizer = Localizer | ImageLocalizer | Segmenter
+MEDIA: Mapping[str, Medium] = {medium.kind: medium for medium in (VIDEO, IMAGE, SEGMENTS)}
 
 
 def localize(
     path: str | Path,
     *,
-    model: AnyModel = "kinetics400",
+    model: AnyModel | AnyLocalizer = "kinetics400",
     classes: Sequence[str] = (),
     top_k: int = TOP_K,
     min_class_score: float | None = None,
@@ -62,8 +65,8 @@ def localize(
         path: video or image file; or a video stream, which is read to its end: ``-`` for standard input, a named pipe,
             or a URL. :func:`hasvideo.video.stream.follow` gives intervals while a stream runs.
         model: ``kinetics400``, the path of a checkpoint made by ``hasvideo train`` (videos), ``train_imagenet`` or
-            ``train_segmentation`` (images), or a :class:`Localizer`, :class:`ImageLocalizer` or :class:`Segmenter`,
-            which saves loading for every further file (decoder, engine and device are then its own).
+            ``train_segmentation`` (images), or what :func:`load_localizer` made of it, which saves loading for every
+            further file (decoder, engine and device are then its own).
         classes: names of the classes to localize, however improbable; empty: the most probable ones.
         top_k: at most so many of the most probable classes.
         min_class_score: probability that the file shows a class at all, 0..1, from which the class is localized; None:
@@ -73,7 +76,8 @@ def localize(
         merge_gap: of videos: seconds; intervals of one class no further apart become one; None: the model's.
         min_duration: of videos: seconds; shorter intervals are dropped; None: the model's.
         every_box: of images: a box around every connected component of a class, not only around its largest.
-        start, end: part of the video to look at, seconds.
+        start: of videos: where to look from, seconds; None: the beginning.
+        end: of videos: where to look to, seconds; None: the end.
         decoder: of videos: ``decord``, ``torchcodec`` or ``pyav``.
         engine: of videos: ``auto``, ``torch`` or ``openvino``.
         device: ``auto`` (a GPU that works, else the CPU), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; with
@@ -90,7 +94,7 @@ def localize(
             a video for a model of images, or the other way round.
         HasvideoError: the file cannot be read (videos: :class:`hasvideo.errors.DecodeError`), or weights cannot be had.
     """
-    path, medium, name = as_source(path), medium_of(model), _name(model)
+    path, (medium, name) = as_source(path), _purpose(model)
     if medium.other.claims(path):
         raise wrong_medium([path], medium, medium.why_not(name))
     wishes: dict[str, Any] = {
@@ -102,60 +106,69 @@ def localize(
         "min_duration": min_duration,
         "every_box": every_box,
     }
-    others = {"classes": classes or None, "start": start, "end": end, "decoder": decoder, "engine": engine}
-    check_options(wishes | others | {"weights": weights}, medium, name)
-    if medium is SEGMENTS:
-        return (model if isinstance(model, Segmenter) else Segmenter(model, device))(path)  # type: ignore[arg-type]
+    part = {"start": start, "end": end}
+    machine: dict[str, Any] = {"decoder": decoder, "engine": engine, "weights": weights}
+    check_options(wishes | part | machine | {"classes": classes or None}, medium, name)
     choice = Choice(classes=(classes,) if isinstance(classes, str) else tuple(classes), **wishes)
-    if medium is IMAGE:
-        image_localizer = model if isinstance(model, ImageLocalizer) else ImageLocalizer(model, device)  # type: ignore[arg-type]
-        return image_localizer(path, choice)
-    localizer = model if isinstance(model, Localizer) else Localizer(model, decoder, engine, device, weights)  # type: ignore[arg-type]
-    return localizer(path, choice, start=start, end=end)
+    localizer: Any = load_localizer(model, device=device, **machine)
+    return localizer(path, choice, **(part if medium is VIDEO else {}))
 
 
-def medium_of(model: AnyModel) -> Medium:
-    """Whether a model is for videos, or for objects or segments in images.
+def load_localizer(
+    model: AnyModel | AnyLocalizer = "kinetics400",
+    *,
+    decoder: str = "decord",
+    engine: str = "auto",
+    device: str = "auto",
+    weights: str | Path | None = None,
+) -> AnyLocalizer:
+    """Load a model, once for many files, as what its kind needs: ``load_localizer(model)(path, choice)``.
+
+    Args:
+        model: see :func:`localize`; a localizer stays as it is.
+        decoder: of videos, see :class:`Localizer`.
+        engine: of videos, see :class:`Localizer`.
+        device: see :func:`localize`.
+        weights: of videos, see :class:`Localizer`.
+
+    Raises:
+        UsageError: an unknown model, decoder, engine or device.
+        HasvideoError: weights cannot be had, or the file is not a checkpoint.
+    """
+    if isinstance(model, AnyLocalizer):
+        return model
+    medium, _ = _purpose(model)
+    if medium is VIDEO:
+        return Localizer(model, decoder, engine, device, weights)  # type: ignore[arg-type]
+    return (ImageLocalizer if medium is IMAGE else Segmenter)(model, device)  # type: ignore[arg-type]
+
+
+def _purpose(model: AnyModel | AnyLocalizer) -> tuple[Medium, str]:
+    """Tell what a model is for, and its name.
 
     Raises:
         UsageError: neither a built-in model nor a file.
         HasvideoError: the file is not a checkpoint, or is for none of them.
     """
-    if isinstance(model, Localizer) or model == "kinetics400":  # known without loading torch
-        return VIDEO
-    if isinstance(model, ImageLocalizer):
-        return IMAGE
-    if isinstance(model, Segmenter):
-        return SEGMENTS
-    if not isinstance(model, str | Path):
-        from hasvideo.image.model import ImageModel
-        from hasvideo.segmentation.model import SegmentationModel
-
-        return IMAGE if isinstance(model, ImageModel) else SEGMENTS if isinstance(model, SegmentationModel) else VIDEO
-    from hasvideo.video.model import model_kind
-
-    kind = model_kind(model)
-    media = {medium.kind: medium for medium in (VIDEO, IMAGE, SEGMENTS)}
-    if kind not in media:
-        raise HasvideoError(f"{model} is a checkpoint for {kind}; accepted: checkpoints for {', '.join(media)}")
-    return media[kind]
-
-
-def _name(model: AnyModel) -> str:
+    if model == "kinetics400":  # known without loading torch
+        return VIDEO, "kinetics400"
     if isinstance(model, str | Path):
-        return str(model)
-    return (model.model if isinstance(model, Localizer | ImageLocalizer | Segmenter) else model).name
+        from hasvideo.video.model import model_kind
+
+        return MEDIA[model_kind(model)], str(model)
+    loaded = model.model if isinstance(model, AnyLocalizer) else model
+    return MEDIA[loaded.kind], loaded.name
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command: parse, check, localize in one file after the other."""
+    """Run the command: parse, check, localize in one file after the other."""
     options = _parser().parse_args(argv)
     if options.list_classes:
         from hasvideo.video.model import class_names
 
         print("\n".join(class_names(options.model)))
         return 0
-    medium = medium_of(options.model)
+    medium, _ = _purpose(options.model)
     from hasvideo.batch import Batch, Follow, ImageBatch, SegmentBatch, VideoBatch
     from hasvideo.features.make import split_engine
 

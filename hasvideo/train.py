@@ -104,10 +104,10 @@ def train(
         UsageError: labels and videos do not fit together, a class has too few videos, or an option is wrong.
         HasvideoError: too few videos can be read, features are damaged, or training fails.
     """
+    from hasvideo.checkpoint import save
     from hasvideo.datasets.annotations import load_annotations
     from hasvideo.datasets.folder import check_classes, hold_out
     from hasvideo.files import check_writable
-    from hasvideo.video.model import save_model
 
     if not 0 <= holdout < 1:
         raise UsageError(f"holdout is a share, 0 to below 1, got {holdout}")
@@ -131,7 +131,7 @@ def train(
     tested = set(held_out)
     first, accuracy = trainer.fit([name for name in labelled if name not in tested], held_out)
     model, _ = trainer.fit(list(labelled), []) if held_out else (first, None)
-    save_model(model, output)
+    save(model, output)
     evaluation = None if truth is None else _evaluate(first, filled.store, truth, held_out or list(labelled))
     return TrainReport(model, len(labelled), _counts(labelled), tuple(held_out), accuracy, evaluation, filled.failed)
 

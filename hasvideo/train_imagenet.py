@@ -68,9 +68,9 @@ def train_imagenet(
         UsageError: a wrong option, or no data in the layout.
         HasvideoError: classes and files do not fit together, pretrained weights cannot be had, or training fails.
     """
+    from hasvideo.checkpoint import save
     from hasvideo.datasets.imagenet import load_ilsvrc, readable_names
     from hasvideo.image.fitting import fit
-    from hasvideo.image.model import save_image_model
     from hasvideo.image.testing import run_test
     from hasvideo.networks.pretrained import load_pretrained
     from hasvideo.output.images import write_image_results
@@ -84,7 +84,7 @@ def train_imagenet(
         model.network.to(device)
         result = run_test(model, tested, found.truth)
         if is_main_process():
-            save_image_model(replace(model, classes=readable_names(found.classes)), folder / "model.ckpt")
+            save(replace(model, classes=readable_names(found.classes)), folder / "model.ckpt")
             write_image_results(result.detections(), folder / "boxes.json")
         return result
 

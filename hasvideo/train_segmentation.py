@@ -80,10 +80,10 @@ def train_segmentation(
     """
     if pictures < 0:
         raise UsageError(f"pictures must be at least 0, got {pictures}")
+    from hasvideo.checkpoint import save
     from hasvideo.datasets.segmentation import SegmentedImages, find_pairs, read_classes, training_pairs
     from hasvideo.metrics.segmentation import score_segmentation
     from hasvideo.segmentation.fitting import fit, start
-    from hasvideo.segmentation.model import save_segmentation_model
 
     recipe, output, device = recipe or SegmentationRecipe(), Path(output), resolve_device(device)
     recipes = with_seeds(recipe, seeds)
@@ -99,7 +99,7 @@ def train_segmentation(
     def test(model: SegmentationModel, folder: Path) -> dict[str, Any]:
         model.network.to(device)
         if is_main_process():
-            save_segmentation_model(model, folder / "model.ckpt")
+            save(model, folder / "model.ckpt")
         return score_segmentation(_confusion(model, tested, folder, pictures).sum(axis=0), classes)
 
     train = partial(fit, trained, classes, backbone=backbone)

@@ -215,16 +215,16 @@ def _load(features: Path, annotations: Path, train_subset: str, test_subset: str
 
 def _test(data: _Data, model: Model, folder: Path) -> dict[str, Matches]:
     """Score a model by each protocol, and write it and its detections to its folder."""
+    from hasvideo.checkpoint import save
     from hasvideo.metrics.detection import match
     from hasvideo.output.tables import write_results_json
     from hasvideo.video.fitting import detect
-    from hasvideo.video.model import save_model
 
     durations = {name: video.duration for name, video in data.test.videos.items()}
     tested = zip(data.test_videos, data.test_features, strict=True)
     detections = [found for video, array in tested for found in detect(model, {video: array}, durations)]
     if is_main_process():
-        save_model(model, folder / "model.ckpt")
+        save(model, folder / "model.ckpt")
         write_results_json(detections, folder / "detections.json")
     return {protocol: match(detections, data.test, protocol, TIOU, classes=data.test.labels) for protocol in PROTOCOLS}
 

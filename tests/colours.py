@@ -9,11 +9,12 @@ import av
 import numpy as np
 import torch
 
+from hasvideo.checkpoint import save
 from hasvideo.features.extractors.base import overlapping_blocks
 from hasvideo.networks.config import TemporalConfig
 from hasvideo.networks.temporal import TemporalNetwork
 from hasvideo.types import TimeGrid
-from hasvideo.video.model import Model, save_model
+from hasvideo.video.model import Model
 
 CLASSES = ("red", "green", "blue")
 RGB = {"red": (220, 20, 20), "green": (20, 200, 20), "blue": (20, 20, 220), "black": (0, 0, 0)}
@@ -42,7 +43,7 @@ def colour_model(path: Path, weights_sha256: str = ColourExtractor.weights_sha25
     with torch.no_grad():
         network.head.weight.copy_(torch.eye(3) * 8 - 4)
         network.head.bias.zero_()
-    save_model(Model(str(path), CLASSES, "colour", weights_sha256, ColourExtractor.grid, network), path)
+    save(Model(str(path), CLASSES, "colour", weights_sha256, ColourExtractor.grid, network), path)
     return path
 
 

@@ -61,9 +61,9 @@ def test_what_is_wrong_is_said_before_any_video_is_read(model, tmp_path):
 
 def test_workers_get_the_file_of_weights(model, tmp_path, monkeypatch):
     given = []
-    monkeypatch.setattr(batch_on_ray, "Localizer", lambda *arguments: given.append(arguments))
+    monkeypatch.setattr(batch_on_ray, "Localizer", lambda *_, **options: given.append(options))
     monkeypatch.setattr(batch_on_ray, "run_on_ray", lambda make, *_, **__: iter([make("cuda")][:0]))
     monkeypatch.chdir(tmp_path)
     video = str(paint_video(tmp_path / "a.mp4", "red"))
     assert main([video, "--model", model, "--engine", "ray", "--weights", "w.pt"]) == 0
-    assert [arguments[-2:] for arguments in given] == [("cuda", tmp_path / "w.pt")]
+    assert given == [{"device": "cuda", "weights": tmp_path / "w.pt"}]

@@ -8,13 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hasvideo.checkpoint import load
 from hasvideo.features.manifest import Manifest
 from hasvideo.features.store import FeatureStore
-from hasvideo.image.model import load_image_model
 from hasvideo.pack import pack
-from hasvideo.segmentation.model import load_segmentation_model
 from hasvideo.types import BoxRule, IntervalRule, TimeGrid
-from hasvideo.video.model import load_checkpoint
 
 FOLDER = Path(__file__).parent / "version_0_1"
 FEATURES = np.sin(np.arange(36, dtype=np.float32)).reshape(9, 4)
@@ -34,20 +32,20 @@ def assert_same(activations, answers, kind):
 
 
 def test_a_model_of_actions(answers):
-    model = load_checkpoint(FOLDER / "actions.ckpt")
+    model = load(FOLDER / "actions.ckpt")
     assert_same(model.activations(FEATURES), answers, "actions")
     assert (model.extractor, model.grid, model.background) == ("i3d", TimeGrid(25, 16, 8, -4), "none")
     assert (model.rule, model.min_class_score) == (IntervalRule(0.2, "minmax", 0.5, 0.1), 0.05)
 
 
 def test_a_model_of_objects(answers):
-    model = load_image_model(FOLDER / "objects.ckpt")
+    model = load(FOLDER / "objects.ckpt")
     assert_same(model.activations(IMAGE), answers, "objects")
     assert model.rule == BoxRule(0.3)
 
 
 def test_a_model_of_segments(answers):
-    labels = load_segmentation_model(FOLDER / "segments.ckpt").segment(IMAGE)
+    labels = load(FOLDER / "segments.ckpt").segment(IMAGE)
     assert (labels == answers["segments"]).mean() > 0.999
 
 

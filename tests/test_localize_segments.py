@@ -8,16 +8,24 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 import hasvideo
-from hasvideo.checkpoint import write_checkpoint
+from hasvideo.checkpoint import load, save
+from hasvideo.choice import Choice
 from hasvideo.datasets.segmentation import read_mask
 from hasvideo.errors import UsageError
+from hasvideo.features import extractors
+from hasvideo.localize import load_localizer
 from hasvideo.networks.config import FcnConfig
 from hasvideo.networks.fcn import Fcn
 from hasvideo.output.writers import SEGMENT_FORMATS
 from hasvideo.segmentation.localizer import Segmenter
-from hasvideo.segmentation.model import SegmentationModel, load_segmentation_model, save_segmentation_model
+from hasvideo.segmentation.model import SegmentationModel
+from tests.colours import ColourExtractor, paint_video
+from tests.colours import colour_model as actions_model
+from tests.image.colours import colour_model as objects_model
+from tests.image.colours import pass_pixels_through
 from tests.test_localize import command
 
 CLASSES = ("dark", "red", "green")
@@ -34,7 +42,7 @@ def model(tmp_path) -> str:
     score.weight.data[1, 0] = score.weight.data[2, 1] = 1.0
     score.bias.data[0] = 100.0
     path = tmp_path / "seg.ckpt"
-    save_segmentation_model(SegmentationModel(str(path), CLASSES, network), path)
+    save(SegmentationModel(str(path), CLASSES, network), path)
     return str(path)
 
 
@@ -113,7 +121,7 @@ def test_classes_can_be_listed(model, capsys):
 def test_from_python(pictures, model):
     found = hasvideo.localize(pictures / "b.bmp", model=model)
     assert (found.image, found.classes, found.labels.shape) == ("b", CLASSES, (40, 60))
-    loaded = load_segmentation_model(model)
+    loaded = load(model)
     for other in (loaded, Segmenter(loaded)):
         assert np.array_equal(hasvideo.localize(pictures / "b.bmp", model=other).labels, found.labels)
     with pytest.raises(UsageError, match="is a video; model .* localizes segments in images"):
@@ -122,8 +130,21 @@ def test_from_python(pictures, model):
         hasvideo.localize(pictures / "b.bmp", model=model, classes=["red"])
 
 
+def test_models_of_every_kind_are_loaded_and_called_alike(pictures, model, tmp_path, monkeypatch):
+    monkeypatch.setattr(extractors, "load_extractor", lambda *_: ColourExtractor())
+    pass_pixels_through(monkeypatch)
+    clip = paint_video(tmp_path / "clip.mp4", "black", "red")
+    paths = {actions_model(tmp_path / "a.ckpt"): clip, objects_model(tmp_path / "o.ckpt"): pictures / "b.bmp"}
+    for checkpoint, path in {**paths, model: pictures / "a.png"}.items():
+        localizer = load_localizer(checkpoint)
+        assert load_localizer(localizer) is localizer
+        found, known = localizer(path, Choice()), hasvideo.localize(path, model=checkpoint)
+        assert (type(found), found.model, found.info) == (type(known), str(checkpoint), known.info)
+
+
 def test_a_checkpoint_of_an_unknown_kind(pictures, tmp_path, capsys):
-    write_checkpoint(tmp_path / "x.ckpt", "sounds", {}, torch.nn.Linear(1, 1))
+    metadata = {"hasvideo": json.dumps({"format": 1, "kind": "sounds"})}
+    save_file({"weight": torch.zeros(1)}, tmp_path / "x.ckpt", metadata=metadata)
     code, _, errors = localize(capsys, pictures, "--model", tmp_path / "x.ckpt")
     assert code == 1
     assert "is a checkpoint for sounds; accepted: checkpoints for actions, objects, segments" in errors[0]

@@ -13,6 +13,7 @@ import torch
 
 import hasvideo
 from hasvideo.cam import CamHead
+from hasvideo.checkpoint import load
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.features import extractors
 from hasvideo.features.store import FeatureMeta, FeatureStore
@@ -24,7 +25,6 @@ from hasvideo.settings import TrainingConfig
 from hasvideo.train import main, train
 from hasvideo.types import IntervalRule
 from hasvideo.video.fitting import head_for
-from hasvideo.video.model import load_checkpoint
 from hasvideo.video.recipe import OWN_VIDEOS, HidingConfig
 from tests.colours import ColourExtractor, colour_model, paint_video
 
@@ -124,7 +124,7 @@ def test_what_is_written(folders, tmp_path):
     assert len(report.held_out) == 3
     assert report.accuracy == 1
     assert report.counts == {"green": 4, "none": 4, "red": 4}
-    loaded = load_checkpoint(tmp_path / "my.ckpt")
+    loaded = load(tmp_path / "my.ckpt")
     assert (loaded.extractor, loaded.weights_sha256, loaded.background) == ("colour", "c0105", "none")
 
 
@@ -201,7 +201,7 @@ def test_weights_from_a_file_go_with_the_features_and_the_model(folders, tmp_pat
     command = [str(folders), "-o", checkpoint, "--training.epochs", "1", "--holdout", "0", "--quiet"]
     assert main([*command, "--weights", str(tmp_path / "right")]) == 0
     assert f"--model {checkpoint} --weights {tmp_path / 'right'}\n" in capsys.readouterr().out
-    assert load_checkpoint(Path(checkpoint)).weights_sha256 == file_sha256(tmp_path / "right")
+    assert load(Path(checkpoint)).weights_sha256 == file_sha256(tmp_path / "right")
     with pytest.raises(HasvideoError, match="holds other features"):
         main([*command, "--weights", str(tmp_path / "wrong")])
     clip = str(next(folders.glob("red/*.mp4")))
@@ -331,14 +331,14 @@ def test_starting_from_a_model_that_knows_some_of_the_classes(folders, ready, tm
         holdout=0,
         progress=False,
     )
-    theirs = load_checkpoint(base).network.head.weight
+    theirs = load(base).network.head.weight
     np.testing.assert_allclose(report.model.network.head.weight.detach(), theirs.detach()[[1, 2, 0]], atol=1e-6)
     assert report.model.classes == ("green", "none", "red")
     assert report.model.network.config.layers == 0
 
 
 def test_heads_of_unknown_classes_start_as_the_mean(tmp_path):
-    base = load_checkpoint(colour_model(tmp_path / "colours.ckpt"))
+    base = load(colour_model(tmp_path / "colours.ckpt"))
     head = head_for(base, ["rosso", "verde", "new"], {"rosso": "red", "verde": "green"})
     assert isinstance(head, CamHead)
     weight = base.network.head.weight

@@ -12,13 +12,13 @@ import torch
 import yaml
 from PIL import Image
 
+from hasvideo.checkpoint import load, save
 from hasvideo.datasets.segmentation import read_mask
 from hasvideo.errors import HasvideoError, UsageError
-from hasvideo.image.model import ImageModel, save_image_model
+from hasvideo.image.model import ImageModel
 from hasvideo.metrics.segmentation import confusion_matrix, score_segmentation
 from hasvideo.networks.config import FcnConfig
 from hasvideo.networks.gap import GapNetwork
-from hasvideo.segmentation.model import load_segmentation_model
 from hasvideo.segmentation.recipe import SegmentationRecipe
 from hasvideo.settings import TrainingConfig
 from hasvideo.train_imagenet import load_recipe as load_image_recipe
@@ -47,7 +47,7 @@ def test_everything_is_written_and_agrees(data, tmp_path):
     means = []
     for seed in range(2):
         folder = tmp_path / "out" / f"seed-{seed}"
-        assert load_segmentation_model(folder / "model.ckpt").classes == CLASSES
+        assert load(folder / "model.ckpt").classes == CLASSES
         assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")
         assert {p.stem for p in (folder / "predictions").iterdir()} == {f"val_{k}" for k in range(4)}
         assert {p.stem for p in (folder / "pictures").iterdir()} == {"val_0", "val_3"}
@@ -82,7 +82,7 @@ def test_a_class_that_the_tested_masks_lack_is_stated(data, tmp_path):
 def backbone(tmp_path):
     """The network of configs/small/alexnet_gap.yaml, untrained."""
     network = GapNetwork(replace(load_image_recipe(CONFIGS / "small" / "alexnet_gap.yaml").network, num_classes=2))
-    save_image_model(ImageModel("b", ("x", "y"), network), tmp_path / "b.ckpt")
+    save(ImageModel("b", ("x", "y"), network), tmp_path / "b.ckpt")
     return tmp_path / "b.ckpt"
 
 
@@ -97,7 +97,7 @@ def test_the_command_starts_from_a_backbone_and_says_so(data, tmp_path, backbone
     line = f"conv1 to conv7 and the image statistics are from {backbone}; the class scores start at zero"
     assert line in out
     assert f"3 classes, 6 images to train on, 4 to test on; {line}" in err
-    model = load_segmentation_model(tmp_path / "out" / "seed-0" / "model.ckpt")
+    model = load(tmp_path / "out" / "seed-0" / "model.ckpt")
     assert (model.network.config.width, model.network.config.half_size) == (0.25, True)
 
 
@@ -155,6 +155,6 @@ def test_the_arms_of_a_study_differ_in_their_backbone_alone(arms):
 def test_a_run_is_decided_by_its_seed(data, tmp_path):
     one, two = (run(data, tmp_path / name, pictures=0, in_memory=flag) for name, flag in (("a", True), ("b", False)))
     assert one == two
-    networks = [load_segmentation_model(tmp_path / name / "seed-0" / "model.ckpt").network for name in "ab"]
+    networks = [load(tmp_path / name / "seed-0" / "model.ckpt").network for name in "ab"]
     pairs = zip(*(n.state_dict().values() for n in networks), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)

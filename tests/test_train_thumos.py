@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 
+from hasvideo.checkpoint import load
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.features.store import FeatureMeta, FeatureStore
 from hasvideo.metrics.detection import mean_average_precision
@@ -18,7 +19,6 @@ from hasvideo.pack import pack
 from hasvideo.settings import TrainingConfig
 from hasvideo.train_thumos import main, render, train_thumos
 from hasvideo.types import IntervalRule, TimeGrid
-from hasvideo.video.model import load_checkpoint
 from hasvideo.video.recipe import HidingConfig, Recipe
 
 CONFIGS = Path(__file__).parents[1] / "configs" / "thumos14"
@@ -71,7 +71,7 @@ def test_labels_alone_localize_and_everything_is_written(data, tmp_path):
     truth = json.loads((data / "annotations.json").read_text())
     again = mean_average_precision(detections, truth, tiou=[0.5], subset="test")["average_mAP"]
     assert again * 100 == pytest.approx(maps["0.5"]["mean"])
-    assert load_checkpoint(folder / "model.ckpt").classes == ("a", "b")
+    assert load(folder / "model.ckpt").classes == ("a", "b")
 
 
 def test_the_training_subsets_intervals_are_never_looked_at(data, tmp_path):
@@ -94,7 +94,7 @@ def test_compare_runs_both_on_the_same_seeds(data, tmp_path):
     means = [report["methods"][m]["activitynet"]["mAP"]["0.1:0.5"]["mean"] for m in ("hide_and_seek", "full")]
     assert gap["mean"] == pytest.approx(means[0] - means[1])
     assert gap["low"] <= gap["mean"] <= gap["high"]
-    first, second = (load_checkpoint(tmp_path / "full" / f"seed-{s}" / "model.ckpt").network for s in (0, 1))
+    first, second = (load(tmp_path / "full" / f"seed-{s}" / "model.ckpt").network for s in (0, 1))
     assert not torch.equal(first.head.weight, second.head.weight)
     text = render(report)
     assert text == (tmp_path / "results.txt").read_text()
@@ -157,7 +157,7 @@ def test_the_command_takes_options_from_yaml_and_command_line(data, tmp_path, ca
     out = capsys.readouterr().out
     assert out.startswith("mAP in %")
     assert len((tmp_path / "out" / "full" / "seed-0" / "metrics.jsonl").read_text().splitlines()) == 3
-    model = load_checkpoint(tmp_path / "out" / "full" / "seed-0" / "model.ckpt")
+    model = load(tmp_path / "out" / "full" / "seed-0" / "model.ckpt")
     assert (model.network.config.kernel, model.network.config.channels, model.rule.threshold) == (3, 8, 0.3)
 
 
@@ -209,6 +209,6 @@ def test_two_processes_train_as_one(data, tmp_path):
         assert done.returncode == 0, done.stderr[-2000:]
         assert done.stdout.count("mAP in %") == 1
     folders = [tmp_path / name / "hide_and_seek" / "seed-0" for name in ("one", "two")]
-    one, two = (load_checkpoint(folder / "model.ckpt").network for folder in folders)
+    one, two = (load(folder / "model.ckpt").network for folder in folders)
     for ours, theirs in zip(two.parameters(), one.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)

@@ -117,7 +117,7 @@ class Clock:
         return track.last - slack <= time and self._is_gap(track.next, time)
 
     def _is_gap(self, before: float, after: float) -> bool:
-        """Whether what lies between two times is a gap in the recording, or none, and not the clock."""
+        """Tell whether what lies between two times is a gap in the recording, or none, and not the clock."""
         return after - before <= self._longest_gap or after <= self._end
 
     def _set(self, time: float, goes_on: float) -> None:

@@ -40,7 +40,7 @@ GENPTS = 0x1  # libav's flag that makes it guess presentation times, wrongly whe
 
 
 class DecoderWarning(UserWarning):
-    """What was asked for is not quite what is decoded: by another decoder, or with times that are not the file's."""
+    """A video is not decoded quite as asked for: by another decoder, or with times that are not the file's."""
 
 
 class Container:
@@ -97,7 +97,7 @@ class Container:
         self.info = self._describe(container, stream, first)
 
     def _start(self, container: InputContainer, stream: VideoStream, first: float) -> float:
-        """Time 0 by the file's clock, seconds: 0 in formats that count from it, else the earliest start of a stream.
+        """Find time 0 by the file's clock, seconds: 0 in formats that count from it, else a stream's earliest start.
 
         What starts far from 0 was cut out of a broadcast, whatever its format.
         """
@@ -118,15 +118,15 @@ class Container:
         container.close()
 
     def time(self, ticks: int) -> float:
-        """Seconds since the container's start."""
+        """Convert ticks to seconds since the container's start."""
         return ticks * self._tick - self._zero
 
     def shown_at(self, packet: Packet) -> int:
-        """When a packet's frame goes on display, in ticks."""
+        """Tell when a packet's frame goes on display, in ticks."""
         return (packet.dts or 0) if packet.pts is None else packet.pts
 
     def display_time(self, packet: Packet) -> tuple[float, float]:
-        """From when to when a packet's frame is on display, seconds; from -inf for one that is not to be shown."""
+        """Tell from when to when a packet's frame is on display, seconds; -inf is the start of one not to be shown."""
         start = -math.inf if packet.is_discard else self.time(self.shown_at(packet))
         return start, start + self._length(packet)
 
@@ -196,7 +196,7 @@ class Container:
             raise DecodeError(f"{self.path}: the file is empty")
 
     def _address(self) -> tuple[str, dict[str, str]]:
-        """What libav opens, with its options."""
+        """Return what libav opens, with its options."""
         return f"file:{self.path}", {}
 
     def _open(self, threads: int = THREADS) -> tuple[InputContainer, VideoStream]:
@@ -248,7 +248,7 @@ class Container:
         return VideoInfo(self.path, duration, self._rate, round(width), round(height), rotation)
 
     def _duration(self, container: InputContainer, stream: VideoStream) -> float:
-        """Seconds of video, from the container's start: what the file promises, or more if there is more."""
+        """Find the seconds of video from the container's start: what the file promises, or more if there is more."""
         self._jumps = self._may_jump and self._is_clock_set()
         promised, whole = self._promises(container, stream)
         video, every_stream = self._data_ends(max(promised, whole) - TAIL)
@@ -261,7 +261,7 @@ class Container:
         return video if every_stream >= whole - END_TOLERANCE else whole
 
     def _is_clock_set(self) -> bool:
-        """Whether the clock is set anywhere; unparsed, an hour is read in a second."""
+        """Tell whether the clock is set anywhere; unparsed, an hour is read in a second."""
         container, _ = self._open()
         try:
             container.flags |= NOPARSE
@@ -271,7 +271,7 @@ class Container:
             self._leave(container)
 
     def _promises(self, container: InputContainer, stream: VideoStream) -> tuple[float, float]:
-        """When the video, and all of the file, are to end by headers and index; 0 where nothing reliable is said."""
+        """Find when video and file are to end by headers and index, seconds; 0 where nothing reliable is said."""
         if self._may_jump:  # libav's own estimate, from the last packets, misses what came before the clock was set
             estimate = 0 if self._jumps else (container.start_time or 0) + (container.duration or 0)
             return 0.0, estimate / 1e6 - self._zero
@@ -285,7 +285,7 @@ class Container:
         return (max(header, index) if index - header <= LONGEST_GAP else header), 0.0
 
     def _data_ends(self, since: float) -> tuple[float, float]:
-        """When the last readable packets end, of the video and of any stream, if those end after about ``since``."""
+        """Find when the last readable packets end, of the video and of any stream, reading from about ``since``."""
         video = every_stream = last = 0.0
         container = self._open_at(since)
         try:
@@ -302,7 +302,7 @@ class Container:
         return video, max(video, every_stream)
 
     def _reads_all(self, since: float) -> bool:
-        """Whether packets from ``since`` on are read from the beginning: also where the clock was set."""
+        """Tell whether packets from ``since`` on are read from the beginning: also where the clock was set."""
         return since <= 0 or self._jumps
 
     def _open_at(self, since: float) -> InputContainer:
@@ -318,7 +318,7 @@ class Container:
         return container
 
     def _broken(self, error: Exception) -> None:
-        """The data are unreadable from here on; of a file, whether that matters depends on how much is missing."""
+        """Accept that the data are unreadable from here on: of a file, it matters only if much is missing."""
 
     def _new_clock(self) -> Clock:
         if self._may_jump:
@@ -389,16 +389,16 @@ def _libav_log() -> Iterator[list[tuple[int, str, str]]]:
 
 
 def _any_metadata() -> dict[str, Any]:
-    """The option by which PyAV opens files whose metadata is not UTF-8: from version 19 on it does so unasked."""
+    """Return the option to open files whose metadata is not UTF-8: PyAV 19 opens them without it."""
     import av
 
     return {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
 
 
 def _stated_duration(container: InputContainer) -> float:
-    """Seconds that a file's header states; 0 where it states none.
+    """Return the seconds that a file's header states; 0 where it states none.
 
-    To a stream that starts late, WMV gives the whole file's duration, and libav then adds the two.
+    WMV gives a stream that starts late the duration of the whole file, and libav adds the late start to it.
     """
     streams = [float(s.duration * s.time_base) for s in container.streams if s.duration and s.time_base]
     return min((container.duration or 0) / 1e6, max(streams, default=math.inf))
@@ -407,8 +407,8 @@ def _stated_duration(container: InputContainer) -> float:
 class _Slots:
     """Display times for frames of a stream that stores none: the decoding times, in the order of display.
 
-    A packet's decoding time serves as its frame's name, by which frames that were never decoded show: what comes before
-    a key frame is shown before it and before all that follow it.
+    A frame carries its packet's decoding time, which tells when a frame was never decoded: what comes before a key
+    frame is shown before it and before all that follow it.
     """
 
     def __init__(self) -> None:
@@ -455,6 +455,6 @@ def _decode(packets: Iterable[Packet]) -> Iterator[VideoFrame]:
 
 
 def _pixel_aspect(stream: VideoStream) -> float:
-    """Width over height of a pixel."""
+    """Return width over height of a pixel."""
     aspect = float(stream.sample_aspect_ratio or 1)
     return aspect if 0.25 <= aspect <= 4 else 1.0

@@ -10,10 +10,10 @@ The rules, for all decoders:
   So any constant or variable frame rate comes out with right times, and ``round(duration * fps)`` frames of them.
 - Frames are upright (rotation metadata applied), in square pixels, and resized by the decoder.
 
-decord keeps all that it has decoded and nobody has asked for, hundreds of megabytes with a slow reader, and its
-frames carry no timestamps. So it is handed the video in small runs of packets that decode on their own: that bounds
-its memory and leaves the timestamps to PyAV. Where decord cannot decode (AV1, damaged data, no wheel for this
-machine) PyAV takes over, with a warning.
+decord keeps every frame that it has decoded until somebody asks for it, which is hundreds of megabytes with a slow
+reader, and its frames carry no timestamps. So it is handed the video in small runs of packets that decode on their
+own: that bounds its memory and leaves the timestamps to PyAV. Where decord cannot decode (AV1, damaged data, no wheel
+for this machine) PyAV takes over, with a warning.
 
 This module decodes in the calling process. A damaged file can hang or crash a decoder, so the rest of the package
 uses :class:`hasvideo.frames.process.FrameStream`, which runs this module in a process of its own.
@@ -40,7 +40,7 @@ import numpy as np
 
 from hasvideo.errors import DecodeError, UsageError
 from hasvideo.frames.container import END_TOLERANCE, THREADS, Container, DecoderWarning
-from hasvideo.frames.live import LiveContainer, StreamPath, as_source
+from hasvideo.frames.live import StreamPath, as_source, open_container
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -91,20 +91,25 @@ def open_reader(
     """
     check_request(decoder, fps, short_side, start, end)
     source = as_source(path)
+    decoder = load_decoder(decoder, source)
+    return Reader(open_container(source, progress), decoder, fps, short_side, start, end)
+
+
+def load_decoder(decoder: str, source: Path) -> str:
+    """Load what will decode a source and return its name.
+
+    Args:
+        decoder: the one that was asked for. PyAV takes the place of decord, the default, for streams, and where decord
+            has no wheel for the machine.
+        source: of :func:`hasvideo.frames.live.as_source`.
+
+    Raises:
+        UsageError: torchcodec, which has to be asked for, is not there, or the source is a stream.
+    """
     if isinstance(source, StreamPath):
         if decoder == "torchcodec":
             raise UsageError(f"{source}: PyAV decodes streams; torchcodec is for files")
-        return Reader(LiveContainer(source, progress), "pyav", fps, short_side, start or 0.0, end)
-    decoder = load_decoder(decoder)
-    return Reader(Container(source, progress), decoder, fps, short_side, start or 0.0, end)
-
-
-def load_decoder(decoder: str) -> str:
-    """Load a decoder and return its name; that is ``pyav`` where decord, the default, has no wheel for the machine.
-
-    Raises:
-        UsageError: torchcodec, which has to be asked for, is not there.
-    """
+        return "pyav"
     require_decoder(decoder)
     if decoder == "decord":
         try:
@@ -121,8 +126,10 @@ def require_decoder(decoder: str) -> None:
     torchcodec decodes one picture: without FFmpeg's libraries it can be imported all the same.
 
     Raises:
-        UsageError: torchcodec is not installed, or cannot decode here, mostly for want of FFmpeg's shared libraries.
+        UsageError: an unknown decoder, or torchcodec where it is not installed or cannot decode, mostly for want of
+            FFmpeg's shared libraries.
     """
+    _check_decoder(decoder)
     if decoder != "torchcodec":
         return
     picture = io.BytesIO(b"YUV4MPEG2 W16 H16 F25:1\nFRAME\n" + bytes(16 * 16 * 3 // 2))
@@ -149,8 +156,7 @@ def check_request(
     decoder: str, fps: float | None, short_side: int | None, start: float | None, end: float | None
 ) -> None:
     """Raise UsageError for what no video could fulfil."""
-    if decoder not in DECODERS:
-        raise UsageError(f"unknown decoder {decoder!r}; known: {', '.join(DECODERS)}")
+    _check_decoder(decoder)
     if fps is not None and not 0 < fps <= 1000:
         raise UsageError(f"fps must be above 0 and at most 1000, got {fps:g}")
     if short_side is not None and not 1 <= short_side <= 8192:
@@ -161,12 +167,18 @@ def check_request(
         raise UsageError(f"end must be after start ({start or 0:g} s), got {end:g}")
 
 
+def _check_decoder(decoder: str) -> None:
+    if decoder not in DECODERS:
+        raise UsageError(f"unknown decoder {decoder!r}; known: {', '.join(DECODERS)}")
+
+
 class Reader:
     """Frames of one video on a regular grid of times; see :func:`open_reader`.
 
     Attributes:
         info: what the file says of itself.
-        width, height: pixels of the delivered frames.
+        width: pixels of the delivered frames.
+        height: pixels of the delivered frames.
         length: frames that will be delivered if the file holds what it promises; None for a stream.
     """
 
@@ -176,10 +188,10 @@ class Reader:
         decoder: str,
         fps: float | None,
         short_side: int | None,
-        start: float,
+        start: float | None,
         end: float | None,
     ) -> None:
-        self.info = source.info
+        self.info, start = source.info, start or 0.0
         duration = self.info.duration
         if start >= duration:
             raise UsageError(f"{self.info.path}: start ({start:g} s) is after the end of the video ({duration:.2f} s)")
@@ -251,7 +263,7 @@ class _Grid:
         return self.start + (index + 0.5) / self.fps + TIE
 
     def before(self, time: float) -> int:
-        """How many of the times lie before ``time``."""
+        """Count the times that lie before ``time``."""
         return min(max(0, math.ceil((time - TIE - self.start) * self.fps - 0.5)), self.length)
 
 
@@ -332,7 +344,7 @@ def _segment_frames(source: Container, decoder: str, size: tuple[int, int], sinc
 
 
 def _own_words(error: Exception) -> str:
-    """A decoder's reason: its first line, without the place in its source and what it repeats of its stack."""
+    """Return a decoder's reason: its first line, without the place in its source and what it repeats of its stack."""
     line = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
     return _PLACE.sub("", line) or type(error).__name__
 
@@ -444,18 +456,18 @@ def _segments(source: Container, since: float, longest: int) -> Iterator[_Segmen
 
 
 def _is_hidden(packet: Packet) -> bool:
-    """Whether a VP8 packet holds a frame that is not to be shown (RFC 6386, section 9.1: show_frame)."""
+    """Tell whether a VP8 packet holds a frame that is not to be shown (RFC 6386, section 9.1: show_frame)."""
     return not bytes(packet)[0] & 0x10
 
 
 def _fit(width: int, height: int, short_side: int | None) -> tuple[int, int]:
-    """Scale so that the shorter side becomes ``short_side``."""
+    """Scale so that the shorter side becomes ``short_side``; return width and height."""
     scale = 1.0 if short_side is None else short_side / min(width, height)
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def _stored(size: tuple[int, int], rotation: int) -> tuple[int, int]:
-    """Width and height before the rotation."""
+    """Return width and height before the rotation."""
     return size[::-1] if rotation in (90, 270) else size
 
 

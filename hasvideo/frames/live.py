@@ -6,7 +6,7 @@ import itertools
 import math
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NoReturn
 from urllib.parse import urlsplit
@@ -41,7 +41,7 @@ class StreamPath(type(Path())):  # type: ignore[misc]
 
     @property
     def stem(self) -> str:
-        """The part of its name that names outputs."""
+        """Name of its outputs."""
         return "stdin" if self.address == STDIN else super().stem
 
     @property
@@ -51,7 +51,7 @@ class StreamPath(type(Path())):  # type: ignore[misc]
 
 
 def as_source(source: str | Path) -> Path:
-    """The :class:`StreamPath` of ``-``, a URL or a named pipe; the path of anything else.
+    """Make a :class:`StreamPath` of ``-``, a URL or a named pipe, and a path of anything else.
 
     Raises:
         UsageError: a URL of an unknown scheme.
@@ -73,14 +73,14 @@ def as_source(source: str | Path) -> Path:
 
 
 def stream_path(name: str, address: str) -> StreamPath:
-    """The stream that libav opens by an address, and that is called by a name."""
+    """Make a stream that is called by a name and that libav opens by an address."""
     path: StreamPath = StreamPath(name)
     path.text, path.address = name, address
     return path
 
 
 def open_pipe(path: StreamPath) -> int:
-    """Open standard input or a named pipe for a child process to read; waits for who writes into a named pipe.
+    """Open standard input or a named pipe for a child process to read; wait until someone writes into the pipe.
 
     Raises:
         UsageError: standard input is a terminal.
@@ -94,10 +94,15 @@ def open_pipe(path: StreamPath) -> int:
         raise DecodeError(f"{path}: cannot be read ({error.strerror})") from error
 
 
+def open_container(source: Path, progress: Callable[[], object]) -> Container:
+    """Open a file or a stream; see :class:`hasvideo.frames.container.Container`."""
+    return (LiveContainer if isinstance(source, StreamPath) else Container)(source, progress)
+
+
 class LiveContainer(Container):
     """A stream: read once, in order, without an end that is known.
 
-    A camera's clock may also jump ahead; else times are those of a file with the same content.
+    Times are those of a file with the same content, but that a camera's clock may also jump ahead.
     """
 
     longest: ClassVar[float] = math.inf
@@ -132,10 +137,10 @@ class LiveContainer(Container):
         return Clock(LONGEST_PAUSE) if self._is_relayed else super()._new_clock()
 
     def _leave(self, container: InputContainer) -> None:
-        """It stays open: a stream is opened once."""
+        """Leave it open: a stream is opened once."""
 
     def _check(self) -> None:
-        """Whether it is there shows when it is opened."""
+        """Check nothing: whether a stream is there shows when it is opened."""
 
     def _address(self) -> tuple[str, dict[str, str]]:
         address: str = self.path.address  # type: ignore[attr-defined]

@@ -28,8 +28,8 @@ import numpy as np
 
 from hasvideo.errors import DecodeError, HasvideoError, UsageError
 from hasvideo.frames.container import DecoderWarning
-from hasvideo.frames.decode import check_request, load_decoder, open_reader, stack
-from hasvideo.frames.live import StreamPath, as_source, open_pipe, stream_path
+from hasvideo.frames.decode import Reader, check_request, load_decoder, stack
+from hasvideo.frames.live import StreamPath, as_source, open_container, open_pipe, stream_path
 from hasvideo.types import VideoInfo
 
 TIMEOUT = 15.0  # seconds without a sign of life from the decoder
@@ -53,7 +53,8 @@ class FrameStream:
 
     Attributes:
         info: what the file says of itself.
-        width, height: pixels of the delivered frames.
+        width: pixels of the delivered frames.
+        height: pixels of the delivered frames.
         length: frames that will be delivered if the file holds what it promises; None for a stream.
 
     Raises:
@@ -205,7 +206,7 @@ class FrameStream:
 
 @contextlib.contextmanager
 def _handed_on(path: Path) -> Iterator[tuple[str | None, tuple[int, ...]]]:
-    """How the child opens a stream, and the descriptors that it inherits; no address for a file."""
+    """Give the address by which the child opens a stream, None for a file, and the descriptors that it inherits."""
     if not isinstance(path, StreamPath):
         yield None, ()
     elif not path.is_pipe:
@@ -226,7 +227,7 @@ def _read_pixels(pipe: IO[bytes], shape: tuple[int, int, int]) -> np.ndarray:
 
 
 def _child_environment() -> dict[str, str]:
-    """The child imports what the parent would, and leaves the cores to the network."""
+    """Let the child import what the parent would, and leave the cores to the network."""
     path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     # glibc would give every frame's memory back to the system, and fault it in page by page for the next one. Larger
@@ -256,7 +257,7 @@ class _Channel:
 
 
 def main() -> None:
-    """The child: decode what the line of JSON on standard input asks for, write messages to standard output."""
+    """Be the child: decode what the line of JSON on standard input asks for, write messages to standard output."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
     request = sys.stdin.buffer.readline()
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -270,14 +271,12 @@ def main() -> None:
 
 
 def _serve(request: dict[str, Any], channel: _Channel) -> None:
-    address = request.pop("address")
+    path, address, decoder = (request.pop(name) for name in ("path", "address", "decoder"))
+    source = Path(path) if address is None else stream_path(path, address)
     try:
-        if address is None:
-            request["decoder"] = load_decoder(request["decoder"])
-        else:
-            request["path"] = stream_path(request["path"], address)
+        decoder = load_decoder(decoder, source)
         channel.send("started")
-        reader = open_reader(**request, progress=channel.alive)
+        reader = Reader(open_container(source, channel.alive), decoder, **request)
         info = {key: value for key, value in asdict(reader.info).items() if key != "path"}
         channel.send("info", {"info": info, "width": reader.width, "height": reader.height, "length": reader.length})
         for frame in reader.frames():
@@ -290,7 +289,7 @@ def _serve(request: dict[str, Any], channel: _Channel) -> None:
     except BrokenPipeError:
         raise
     except Exception as error:
-        channel.send("failed", f"{request['path']}: {request['decoder']} failed ({type(error).__name__}: {error})")
+        channel.send("failed", f"{path}: {decoder} failed ({type(error).__name__}: {error})")
 
 
 def _end_with_parent() -> None:

@@ -35,10 +35,10 @@ class ImageLocalizer:
         from hasvideo.image.model import load_image_model
 
         device = resolve_device(device)
-        self.model = load_image_model(Path(model)) if isinstance(model, str | Path) else model
+        self.model = load_image_model(model) if isinstance(model, str | Path) else model
         self.model.network.to(device)
 
-    def __call__(self, path: Path, choice: Choice | None = None, *, image: str | None = None) -> ImageDetections:
+    def __call__(self, path: str | Path, choice: Choice | None = None, *, image: str | None = None) -> ImageDetections:
         """Localize objects in one image; see :func:`hasvideo.localize.localize`.
 
         Where neither classes nor a least probability are chosen, the most probable class is always localized.
@@ -57,7 +57,7 @@ class ImageLocalizer:
         choice = choice or Choice()
         rule = choice.rule(self.model.rule)
         choice = replace(choice, classes=resolve_classes(choice.classes, self.model.classes, self.model.name))
-        pixels, info = read_image(path)
+        pixels, info = read_image(Path(path))
         activations = _select(self.model.activations(pixels), choice)
         boxes = [box for a in activations for box in find_boxes(a, info.width, info.height, rule)]
         return ImageDetections(

@@ -1,29 +1,26 @@
-"""A trained image localizer: the network with everything that is needed to use it, as one file."""
+"""A trained model of objects in images, with everything that is needed to use it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from functools import partial
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hasvideo.checkpoint import check_class_names, read_checkpoint, write_checkpoint
+from hasvideo.checkpoint import TrainedModel, load
 from hasvideo.frames.images import square
 from hasvideo.networks.config import ImageConfig
 from hasvideo.networks.gap import GapNetwork
 from hasvideo.types import Activation, BoxRule
 
-KIND = "objects"
-
 
 @dataclass(frozen=True)
-class ImageModel:
+class ImageModel(TrainedModel):
     """A network and how to feed and read it.
 
     Attributes:
@@ -36,16 +33,22 @@ class ImageModel:
         HasvideoError: the number of classes is not the network's.
     """
 
+    kind: ClassVar[str] = "objects"
     name: str
     classes: tuple[str, ...]
     network: GapNetwork
     rule: BoxRule = field(default_factory=BoxRule)
 
-    def __post_init__(self) -> None:
-        check_class_names(self.name, self.classes, self.network.config.num_classes)
+    @classmethod
+    def build(cls, name: str, settings: dict[str, Any], tensors: dict[str, Tensor]) -> Self:
+        """Make the model of a checkpoint; see :meth:`hasvideo.checkpoint.TrainedModel.build`."""
+        network = GapNetwork(ImageConfig(**settings["network"]))
+        # The mean that cells of conv1 were hidden by is of use in training only.
+        network.load_state_dict({k: v for k, v in tensors.items() if not k.startswith("conv1_hiding.")})
+        return cls(name, tuple(settings["classes"]), network.eval(), BoxRule(**settings["rule"]))
 
     def activations(self, image: np.ndarray) -> tuple[Activation, ...]:
-        """CAM over the whole image and probability of every class, by falling probability.
+        """Compute CAM over the whole image and probability of every class, by falling probability.
 
         Args:
             image: RGB, uint8 ``(H, W, 3)``.
@@ -55,7 +58,7 @@ class ImageModel:
         return tuple(Activation(self.classes[c], float(probabilities[0, c]), cams[0, c]) for c in order)
 
     def maps(self, images: np.ndarray | Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Probabilities and CAMs of images.
+        """Compute probabilities and CAMs of images.
 
         An image is squeezed into a square of the config's ``resize``. With ``ten_crop``, probabilities are the mean
         over the four corners and the centre, flipped and not, and the CAM the mean of those of the crops, each laid
@@ -82,35 +85,9 @@ class ImageModel:
         return probabilities.float().cpu().numpy(), cams.float().cpu().numpy()
 
 
-def save_image_model(model: ImageModel, path: Path) -> None:
-    """Write the model as one file, whole or not at all; see :mod:`hasvideo.checkpoint`.
-
-    Raises:
-        HasvideoError: the file cannot be written.
-    """
-    settings = {
-        "network": model.network.config.to_dict(),
-        "classes": list(model.classes),
-        "rule": asdict(model.rule),
-    }
-    write_checkpoint(path, KIND, settings, model.network)
-
-
-def load_image_model(path: Path) -> ImageModel:
-    """Read a model that :func:`save_image_model` wrote.
-
-    Raises:
-        UsageError: there is no such file.
-        HasvideoError: it is not a checkpoint of this package and kind, or is damaged.
-    """
-    return read_checkpoint(path, KIND, partial(_build, str(path)))
-
-
-def _build(name: str, settings: dict[str, Any], tensors: dict[str, Tensor]) -> ImageModel:
-    network = GapNetwork(ImageConfig(**settings["network"]))
-    # The mean that cells of conv1 were hidden by is of use in training only.
-    network.load_state_dict({k: v for k, v in tensors.items() if not k.startswith("conv1_hiding.")})
-    return ImageModel(name, tuple(settings["classes"]), network.eval(), BoxRule(**settings["rule"]))
+def load_image_model(path: str | Path) -> ImageModel:
+    """Read an image model; see :func:`hasvideo.checkpoint.load`."""
+    return load(path, ImageModel)
 
 
 def _whole_maps(network: GapNetwork, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -119,7 +96,7 @@ def _whole_maps(network: GapNetwork, images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _ten_crop_maps(network: GapNetwork, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Means over ten crops of square images ``(B, 3, S, S)``, the maps laid over each other."""
+    """Average over ten crops of square images ``(B, 3, S, S)``, the maps laid over each other."""
     size, crop = images.shape[-1], network.config.crop
     rest = size - crop
     probabilities, maps = [], []
@@ -133,7 +110,7 @@ def _ten_crop_maps(network: GapNetwork, images: Tensor) -> tuple[Tensor, Tensor]
 
 
 def _lay(maps: Sequence[tuple[int, int, Tensor]], crop: int, size: int) -> Tensor:
-    """Mean of crops' maps ``(B, C, h, w)``, each laid at its top and left; 0 where no crop lies.
+    """Average crops' maps ``(B, C, h, w)``, each laid at its top and left; 0 where no crop lies.
 
     The grid is twice as fine as the crops' cells, since corners lie between them.
     """

@@ -1,4 +1,4 @@
-"""Find the class of every pixel of images with a model that is loaded once."""
+"""Find the class of every pixel in images with a model that is loaded once."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from hasvideo.frames.images import read_image
 from hasvideo.types import Segmentation
 
 if TYPE_CHECKING:
+    from hasvideo.choice import Choice
     from hasvideo.segmentation.model import SegmentationModel
 
 
@@ -26,22 +27,24 @@ class Segmenter:
     """
 
     def __init__(self, model: str | Path | SegmentationModel, device: str = "auto") -> None:
-        from hasvideo.segmentation.model import load_segmentation_model
+        from hasvideo.checkpoint import load
+        from hasvideo.segmentation.model import SegmentationModel
 
         device = resolve_device(device)
-        self.model = load_segmentation_model(Path(model)) if isinstance(model, str | Path) else model
+        self.model = load(model, SegmentationModel) if isinstance(model, str | Path) else model
         self.model.network.to(device)
 
-    def __call__(self, path: Path, *, image: str | None = None) -> Segmentation:
-        """Find the classes of one image's pixels.
+    def __call__(self, path: str | Path, choice: Choice | None = None, *, image: str | None = None) -> Segmentation:
+        """Find the class of each of an image's pixels.
 
         Args:
             path: image file.
+            choice: not looked at, as every pixel has a class; it is here so that all localizers are called alike.
             image: id for the result; None: the file's stem.
 
         Raises:
             HasvideoError: the image cannot be read.
         """
-        pixels, info = read_image(path)
+        pixels, info = read_image(Path(path))
         name = Path(path).stem if image is None else image
         return Segmentation(name, info, self.model.classes, self.model.segment(pixels), self.model.name)

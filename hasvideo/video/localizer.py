@@ -45,10 +45,9 @@ class Localizer:
         from hasvideo.device import resolve_device
         from hasvideo.features.extractors import load_extractor
         from hasvideo.features.runtime import resolve_engine
-        from hasvideo.frames.decode import check_request, require_decoder
+        from hasvideo.frames.decode import require_decoder
         from hasvideo.video.model import load_model
 
-        check_request(decoder, None, None, None, None)
         device = resolve_device(device, engine)
         resolve_engine(engine, device)
         require_decoder(decoder)
@@ -79,7 +78,8 @@ class Localizer:
         Args:
             path: video file, named pipe, ``-`` or URL; a stream is read to its end.
             choice: classes and rule.
-            start, end: part of the video, seconds.
+            start: where to look from, seconds; None: the beginning.
+            end: where to look to, seconds; None: the end.
             video: id of the video; None: its file's stem.
             watch: see :func:`hasvideo.features.extract_one.extract_features`.
 

@@ -1,22 +1,15 @@
-"""A trained localizer: the network with everything that is needed to use it, as one file."""
+"""A trained model of actions in videos, with everything that is needed to use it."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from functools import partial
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 
-from hasvideo.checkpoint import (
-    check_class_names,
-    checkpoint_classes,
-    checkpoint_kind,
-    read_checkpoint,
-    write_checkpoint,
-)
+from hasvideo.checkpoint import TrainedModel, checkpoint_classes, checkpoint_kind, load
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.features.scratch import blocks, empty, forget
 from hasvideo.networks.config import TemporalConfig
@@ -25,12 +18,11 @@ from hasvideo.types import Activation, IntervalRule, TimeGrid
 
 BLOCK = 1024  # time steps that the network takes at once
 CLASS_BLOCK = 4  # classes that are pooled at once, where time steps came in blocks
-KIND = "actions"
 KINETICS400 = "kinetics400"
 
 
 @dataclass(frozen=True)
-class Model:
+class Model(TrainedModel):
     """A network and how to feed and read it.
 
     Attributes:
@@ -48,6 +40,7 @@ class Model:
         HasvideoError: the number of classes is not the network's.
     """
 
+    kind: ClassVar[str] = "actions"
     name: str
     classes: tuple[str, ...]
     extractor: str
@@ -58,8 +51,22 @@ class Model:
     min_class_score: float = 0.1
     background: str = ""
 
-    def __post_init__(self) -> None:
-        check_class_names(self.name, self.classes, self.network.config.num_classes)
+    @classmethod
+    def build(cls, name: str, settings: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Self:
+        """Make the model of a checkpoint; see :meth:`hasvideo.checkpoint.TrainedModel.build`."""
+        network = TemporalNetwork(TemporalConfig(**settings["network"]))
+        network.load_state_dict(tensors)
+        return cls(
+            name,
+            tuple(settings["classes"]),
+            settings["extractor"],
+            settings["weights_sha256"],
+            TimeGrid(**settings["grid"]),
+            network.eval(),
+            IntervalRule(**settings["rule"]),
+            settings["min_class_score"],
+            settings["background"],
+        )
 
     @property
     def dim(self) -> int:
@@ -73,7 +80,7 @@ class Model:
         return config.layers * (config.kernel // 2) + config.head_kernel // 2 + config.smoothing
 
     def activations(self, features: np.ndarray) -> tuple[Activation, ...]:
-        """Temporal CAM and probability of every class but the background, by falling probability.
+        """Compute temporal CAM and probability of every class but the background, by falling probability.
 
         Memory does not grow with T: the maps share one array, which beyond 16 MiB lies in a temporary file.
 
@@ -97,14 +104,14 @@ class Model:
         )
 
     def _run(self, features: np.ndarray) -> tuple[torch.Tensor, np.ndarray]:
-        """Class scores ``(1, C)`` and CAM ``(C, T)``."""
+        """Compute class scores ``(1, C)`` and CAM ``(C, T)``."""
         device = self.network.feature_mean.device
         packed = torch.from_numpy(np.asarray(features, np.float32)).to(device)
         scores, cam = self.network(packed, torch.tensor([len(features)], device=device))
         return scores, cam[0].float().cpu().numpy()
 
     def _run_in_blocks(self, features: np.ndarray) -> tuple[torch.Tensor, np.ndarray]:
-        """The same for any length: time steps in blocks with their context, then classes in blocks."""
+        """Do the same for any length: time steps in blocks with their context, then classes in blocks."""
         length, device = len(features), self.network.feature_mean.device
         curves = empty((len(self.classes), length))
         for first in range(0, length, BLOCK):
@@ -119,73 +126,37 @@ class Model:
         return scores, curves
 
 
-def save_model(model: Model, path: Path) -> None:
-    """Write the model as one file, whole or not at all; see :mod:`hasvideo.checkpoint`.
-
-    Raises:
-        HasvideoError: the file cannot be written.
-    """
-    settings = {
-        "network": model.network.config.to_dict(),
-        "classes": list(model.classes),
-        "extractor": model.extractor,
-        "weights_sha256": model.weights_sha256,
-        "grid": model.grid.to_dict(),
-        "rule": asdict(model.rule),
-        "min_class_score": model.min_class_score,
-        "background": model.background,
-    }
-    write_checkpoint(path, KIND, settings, model.network)
-
-
-def load_checkpoint(path: Path) -> Model:
-    """Read a model that :func:`save_model` wrote.
-
-    Raises:
-        UsageError: there is no such file.
-        HasvideoError: it is not a checkpoint of this package, or is damaged.
-    """
-    return read_checkpoint(path, KIND, partial(_build, str(path)))
-
-
-def _build(name: str, settings: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Model:
-    network = TemporalNetwork(TemporalConfig(**settings["network"]))
-    network.load_state_dict(tensors)
-    return Model(
-        name,
-        tuple(settings["classes"]),
-        settings["extractor"],
-        settings["weights_sha256"],
-        TimeGrid(**settings["grid"]),
-        network.eval(),
-        IntervalRule(**settings["rule"]),
-        settings["min_class_score"],
-        settings["background"],
-    )
-
-
 def load_model(name: str | Path) -> Model:
-    """``kinetics400``, or the checkpoint at a path.
+    """Load ``kinetics400``, or a checkpoint of actions.
+
+    Args:
+        name: ``kinetics400`` or the checkpoint's path.
 
     Raises:
         UsageError: neither a built-in model nor a file.
         HasvideoError: the weights cannot be had, or the file is not a checkpoint.
     """
-    return kinetics400() if str(name) == KINETICS400 else load_checkpoint(_checkpoint_path(name))
+    return kinetics400() if str(name) == KINETICS400 else load(_checkpoint_path(name), Model)
 
 
 def model_kind(name: str | Path) -> str:
-    """What a model is for, see :func:`hasvideo.checkpoint.checkpoint_kind`; it may be one for images too.
+    """Tell what any model localizes, without loading its weights: ``actions``, ``objects`` or ``segments``.
+
+    Args:
+        name: ``kinetics400`` or the checkpoint's path.
 
     Raises:
         UsageError: neither a built-in model nor a file.
         HasvideoError: the file is not a checkpoint.
     """
-    return KIND if str(name) == KINETICS400 else checkpoint_kind(_checkpoint_path(name))
+    return Model.kind if str(name) == KINETICS400 else checkpoint_kind(_checkpoint_path(name))
 
 
 def class_names(name: str | Path) -> tuple[str, ...]:
-    """Names of a model's classes, without loading its weights; it may be one for images too.
+    """List the classes of any model, without loading its weights.
+
+    Args:
+        name: ``kinetics400`` or the checkpoint's path.
 
     Raises:
         UsageError: neither a built-in model nor a file.
@@ -205,11 +176,12 @@ def _checkpoint_path(name: str | Path) -> Path:
 
 
 def kinetics400() -> Model:
-    """I3D's own classifier, applied at every time step: unpooled it is the temporal CAM, pooled the video's scores.
+    """Load I3D's own classifier, applied at every time step: unpooled it is the temporal CAM, pooled the scores.
 
-    Pooled is the mean of each class's highest quarter of the video: Kinetics clips show their action all along, so
-    their average was right for them, but in an untrimmed video it drowns. The classifier was trained on averages over
-    time, so single steps of it are noisy; a little smoothing helps. docs/results.md has what either is worth.
+    A class's score is the mean over the highest quarter of the video. Kinetics clips show their action all along, so
+    for them the mean over all steps was right; in an untrimmed video an action would drown in it. The classifier was
+    trained on means over time, so its single steps are noisy and a little smoothing helps. docs/results.md has what
+    either is worth.
 
     Raises:
         HasvideoError: the weights cannot be had.

@@ -59,7 +59,8 @@ def follow(
         localizer: model, extractor and, for files, decoder.
         choice: classes and rule.
         look_back: see :class:`Follower`.
-        start, end: part of the video, seconds.
+        start: where to look from, seconds; None: the beginning.
+        end: where to look to, seconds; None: the end.
         watch: see :func:`hasvideo.features.extract_one.extract_features`.
 
     Raises:
@@ -91,15 +92,14 @@ def follow(
 
 
 class Follower:
-    """The model's rule, applied to a window of the last ``look_back`` seconds again and again.
+    """Finds intervals in features as they come, in a window of the last ``look_back`` seconds.
 
-    Whenever features come, the class activation maps of the window are made anew, classes are chosen and maps are cut
-    relative to their maximum, all by what the window shows, as :class:`hasvideo.video.localizer.Localizer` does it by
-    what the whole video shows. An interval is closed, and told, when a time step behind it is settled and out, and
-    ``merge_gap`` more has passed. A step is settled when the network's convolutions and smoothing have all of their
-    context. What is told is never taken back, and what was out when it was settled is not told any more, except as
-    the beginning of an interval that goes on. An action that lasts longer than the window is told in parts of its
-    length.
+    Whenever features come, the window's class activation maps are computed, classes chosen and maps thresholded: as
+    :class:`hasvideo.video.localizer.Localizer` does it with a whole video. A time step is settled when the network's
+    convolutions and smoothing have all of their context. An interval is closed, and told, when a settled step after it
+    is below the threshold and ``merge_gap`` more has passed. What is told is never taken back. A step that was below
+    the threshold when it was settled is not told later, except as the beginning of an interval that goes on. An action
+    that lasts longer than the window is told in parts of its length.
 
     Args:
         model: as of :class:`hasvideo.video.localizer.Localizer`.
@@ -138,14 +138,14 @@ class Follower:
         self.count = 0
 
     def feed(self, features: np.ndarray) -> list[Interval]:
-        """The intervals that are closed by further features ``(m, D)``, in order of their ends."""
+        """Take further features ``(m, D)``; return the intervals that they close, in order of their ends."""
         self.count += len(features)
         self._features = np.concatenate([self._features, features])[-self._most :]
         settled = len(self._features) - self._reach
         return self._tell(settled, self._borders(), final=False) if settled > self._forgotten else []
 
     def finish(self, end: float | None = None) -> list[Interval]:
-        """The intervals that are still open, once all features have come.
+        """Return the intervals that are still open, once all features have come.
 
         Args:
             end: end of the video, seconds, if it is known.
@@ -162,7 +162,7 @@ class Follower:
         return self._reach if self.count > len(self._features) else 0
 
     def _borders(self) -> np.ndarray:
-        """Borders of the window's cells, seconds, as those of :meth:`hasvideo.types.TimeGrid.edges`."""
+        """Compute the borders of the window's cells, seconds, as :meth:`hasvideo.types.TimeGrid.edges` does."""
         first = self.count - len(self._features)
         middle = float(self._grid.centers(1)[0])
         borders = middle + (np.arange(first, self.count + 1) - 0.5) * self._grid.step

@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from hasvideo.image.model import ImageModel, save_image_model
+from hasvideo.checkpoint import save
+from hasvideo.image.model import ImageModel
 from hasvideo.networks import gap
 from hasvideo.networks.config import ImageConfig
 from hasvideo.networks.trunk import Trunk
@@ -33,7 +34,7 @@ def colour_model(path: Path, classes: tuple[str, ...] = CLASSES) -> Path:
         network.image_std.fill_(255)
         network.head.weight.copy_((torch.eye(3) * 16 - 8)[: len(classes)])
         network.head.bias.zero_()
-    save_image_model(ImageModel(str(path), classes, network, BoxRule(threshold=0.5)), path)
+    save(ImageModel(str(path), classes, network, BoxRule(threshold=0.5)), path)
     return path
 
 

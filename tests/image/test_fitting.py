@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from hasvideo.checkpoint import save
 from hasvideo.datasets.imagenet import ImageSample, LabelledImages, load_ilsvrc
 from hasvideo.extents import scale_map
 from hasvideo.image.fitting import CropAndHide, fit, largest_box, predict
-from hasvideo.image.model import load_image_model, save_image_model
+from hasvideo.image.model import load_image_model
 from hasvideo.image.recipe import ImageRecipe, PatchConfig
 from hasvideo.networks.config import ImageConfig
 from hasvideo.settings import TrainingConfig
@@ -81,7 +82,7 @@ def test_training_learns_what_and_where(images, tmp_path):
         inside = np.zeros_like(cam, dtype=bool)
         inside[top:bottom, left:right] = True
         assert cam[inside].mean() > cam[~inside].mean()
-    save_image_model(model, tmp_path / "m.ckpt")
+    save(model, tmp_path / "m.ckpt")
     loaded = list(predict(load_image_model(tmp_path / "m.ckpt"), val))
     assert np.array_equal(loaded[0].known.cam, predictions[0].known.cam)
 

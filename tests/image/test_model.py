@@ -10,13 +10,13 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from hasvideo.checkpoint import checkpoint_kind
+from hasvideo.checkpoint import checkpoint_kind, load, save
 from hasvideo.errors import HasvideoError, UsageError
-from hasvideo.image.model import ImageModel, load_image_model, save_image_model
+from hasvideo.image.model import ImageModel, load_image_model
 from hasvideo.networks.config import ImageConfig
 from hasvideo.networks.gap import GapNetwork
 from hasvideo.types import BoxRule
-from hasvideo.video.model import load_checkpoint
+from hasvideo.video.model import Model
 
 CLASSES = ("red", "green", "blue")
 TINY = {"num_classes": 3, "width": 0.06, "half_size": True, "resize": 64, "crop": 56}
@@ -84,7 +84,7 @@ def test_results_do_not_depend_on_the_batch():
 def test_a_checkpoint_keeps_all_that_is_needed(tmp_path):
     torch.manual_seed(0)
     model = ImageModel("m", CLASSES, GapNetwork(ImageConfig(**TINY)), BoxRule(0.3, "minmax"))
-    save_image_model(model, tmp_path / "m.ckpt")
+    save(model, tmp_path / "m.ckpt")
     loaded = load_image_model(tmp_path / "m.ckpt")
     assert (loaded.classes, loaded.rule, loaded.network.config) == (model.classes, model.rule, model.network.config)
     for one, other in zip(model.activations(picture()), loaded.activations(picture()), strict=True):
@@ -94,9 +94,9 @@ def test_a_checkpoint_keeps_all_that_is_needed(tmp_path):
 
 
 def test_checkpoints_of_the_other_kind_are_refused(tmp_path):
-    save_image_model(ImageModel("m", CLASSES, GapNetwork(ImageConfig(**TINY))), tmp_path / "m.ckpt")
+    save(ImageModel("m", CLASSES, GapNetwork(ImageConfig(**TINY))), tmp_path / "m.ckpt")
     with pytest.raises(HasvideoError, match="is a checkpoint for objects, not for actions"):
-        load_checkpoint(tmp_path / "m.ckpt")
+        load(tmp_path / "m.ckpt", Model)
 
 
 def test_a_wrong_number_of_classes(tmp_path):

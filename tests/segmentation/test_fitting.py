@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from hasvideo.checkpoint import save
 from hasvideo.datasets.segmentation import Segmented, SegmentedImages, find_pairs, image_statistics
 from hasvideo.errors import HasvideoError, UsageError
-from hasvideo.image.model import ImageModel, save_image_model
+from hasvideo.image.model import ImageModel
 from hasvideo.metrics.segmentation import confusion_matrix, score_segmentation
 from hasvideo.networks.config import FcnConfig, ImageConfig
 from hasvideo.networks.gap import GapNetwork
@@ -41,7 +42,7 @@ def backbone(tmp_path_factory):
     network = GapNetwork(ImageConfig(width=0.06, half_size=True, num_classes=2))
     network.image_mean.fill_(77.0)
     path = tmp_path_factory.mktemp("backbone") / "b.ckpt"
-    save_image_model(ImageModel("b", ("x", "y"), network), path)
+    save(ImageModel("b", ("x", "y"), network), path)
     return path
 
 

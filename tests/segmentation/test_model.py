@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from hasvideo.checkpoint import checkpoint_kind
+from hasvideo.checkpoint import checkpoint_kind, load, save
 from hasvideo.errors import HasvideoError
 from hasvideo.image.model import load_image_model
 from hasvideo.networks.config import FcnConfig
 from hasvideo.networks.fcn import Fcn
-from hasvideo.segmentation.model import SegmentationModel, load_segmentation_model, save_segmentation_model
+from hasvideo.segmentation.model import SegmentationModel
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (33, 47, 3)).astype(np.uint8)
 
@@ -51,8 +51,8 @@ def test_large_images_are_scaled_down_and_their_labels_back_up(model):
 
 
 def test_the_file_gives_the_same_model_back(model, tmp_path):
-    save_segmentation_model(model, tmp_path / "m.ckpt")
-    loaded = load_segmentation_model(tmp_path / "m.ckpt")
+    save(model, tmp_path / "m.ckpt")
+    loaded = load(tmp_path / "m.ckpt")
     assert (loaded.classes, loaded.network.config) == (model.classes, model.network.config)
     assert np.array_equal(loaded.segment(IMAGE), model.segment(IMAGE))
     assert checkpoint_kind(tmp_path / "m.ckpt") == "segments"

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from hasvideo.checkpoint import load, save
 from hasvideo.errors import UsageError
 from hasvideo.features.store import FeatureMeta
 from hasvideo.networks.config import TemporalConfig
@@ -13,7 +14,6 @@ from hasvideo.settings import TrainingConfig
 from hasvideo.types import IntervalRule, TimeGrid
 from hasvideo.video.dataset import VideoBatch, VideoSample
 from hasvideo.video.fitting import SegmentHider, VideoCriterion, detect, fit
-from hasvideo.video.model import load_checkpoint, save_model
 from hasvideo.video.recipe import HidingConfig, Recipe
 
 META = FeatureMeta("i3d", "ab" * 32, TimeGrid(25, 16, 8, -4), 6)
@@ -72,8 +72,8 @@ def test_hiding_with_standardised_features_is_warned_of():
 def test_the_model_carries_all_that_localize_needs(tmp_path):
     features, labels, _ = planted()
     model, _ = fit(features, labels, META, RECIPE, name="mine", progress=False)
-    save_model(model, tmp_path / "m.ckpt")
-    loaded = load_checkpoint(tmp_path / "m.ckpt")
+    save(model, tmp_path / "m.ckpt")
+    loaded = load(tmp_path / "m.ckpt")
     assert (loaded.classes, loaded.extractor, loaded.weights_sha256, loaded.grid) == (
         ("a", "b"),
         "i3d",

@@ -7,11 +7,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from hasvideo.checkpoint import load, save
 from hasvideo.errors import HasvideoError, UsageError
 from hasvideo.networks.config import TemporalConfig
 from hasvideo.networks.temporal import TemporalNetwork
 from hasvideo.types import IntervalRule, TimeGrid
-from hasvideo.video.model import Model, load_checkpoint, save_model
+from hasvideo.video.model import Model
 
 
 @pytest.fixture
@@ -27,8 +28,8 @@ def model():
 
 def test_round_trip(model, tmp_path):
     path = tmp_path / "my model.ckpt"
-    save_model(model, path)
-    loaded = load_checkpoint(path)
+    save(model, path)
+    loaded = load(path)
     for field in dataclasses.fields(Model):
         if field.name not in ("network", "name"):
             assert getattr(loaded, field.name) == getattr(model, field.name)
@@ -95,7 +96,7 @@ def test_wrong_number_of_classes(model):
 
 def test_missing_file(tmp_path):
     with pytest.raises(UsageError, match=r"no model file .*absent\.ckpt"):
-        load_checkpoint(tmp_path / "absent.ckpt")
+        load(tmp_path / "absent.ckpt")
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint at all", b"\xff" * 64])
@@ -103,24 +104,24 @@ def test_not_a_checkpoint(content, tmp_path):
     path = tmp_path / "x.ckpt"
     path.write_bytes(content)
     with pytest.raises(HasvideoError, match=r"x\.ckpt is not a hasvideo checkpoint"):
-        load_checkpoint(path)
+        load(path)
 
 
 def test_cut_checkpoint(model, tmp_path):
     path = tmp_path / "x.ckpt"
-    save_model(model, path)
+    save(model, path)
     for share in (0.1, 0.5, 0.99):
         cut = tmp_path / "cut.ckpt"
         cut.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
         with pytest.raises(HasvideoError, match="is not a hasvideo checkpoint"):
-            load_checkpoint(cut)
+            load(cut)
 
 
 def test_foreign_safetensors(tmp_path):
     path = tmp_path / "foreign.safetensors"
     save_file({"weight": torch.zeros(2)}, path)
     with pytest.raises(HasvideoError, match="is not a hasvideo checkpoint"):
-        load_checkpoint(path)
+        load(path)
 
 
 def test_the_built_in_model_has_torchvision_s_names_of_kinetics_and_needs_no_torchvision():
