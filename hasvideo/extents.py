@@ -52,7 +52,7 @@ def components(mask: np.ndarray) -> list[tuple[slice, ...]]:
 
 
 def _label(mask: np.ndarray) -> tuple[np.ndarray, list[tuple[slice, ...]]]:
-    """Number the components from 1 on, in an array of the mask's shape (0 outside of them); and give their slices."""
+    """Label the components from 1 on, in an array of the mask's shape that is 0 outside of them; give their slices."""
     from scipy import ndimage
 
     numbers, _ = ndimage.label(mask)

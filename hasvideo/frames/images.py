@@ -31,7 +31,7 @@ _PREVIEW_FORMATS = ("MPO",)  # photos of two "frames", the second of which is a 
 
 
 def read_image(path: str | Path) -> tuple[np.ndarray, ImageInfo]:
-    """The pixels of an image as it is displayed, and its size.
+    """Read the pixels of an image as it is displayed, and its size.
 
     Orientation from EXIF is applied. Grey, palette, CMYK and other colours become RGB; 16 bits are scaled to 8;
     transparent parts are laid over white; of an animation, the first frame is taken, with a warning.
@@ -75,7 +75,15 @@ def is_animated_webp(path: Path) -> bool:
 
 
 def square(image: np.ndarray, size: int) -> Tensor:
-    """An image, uint8 ``(H, W, 3)``, squeezed to uint8 ``(3, size, size)``, bilinear, with antialiasing."""
+    """Squeeze an image into a square, bilinear, with antialiasing.
+
+    Args:
+        image: uint8 ``(H, W, 3)``.
+        size: pixels of both sides.
+
+    Returns:
+        uint8 ``(3, size, size)``.
+    """
     import torch
     from torch.nn import functional as F
 
@@ -87,7 +95,9 @@ def square(image: np.ndarray, size: int) -> Tensor:
 
 
 def channel_statistics(images: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each channel over all pixels, float32 ``(3,)`` in 0..255, the latter at least 1.
+    """Compute mean and standard deviation of each channel over all pixels.
+
+    Both are float32 ``(3,)`` in 0..255, the deviation at least 1.
 
     Args:
         images: RGB ``(3, H, W)`` each, 0..255, of any sizes; at least one.
