@@ -174,6 +174,7 @@ class FrameStream:
 
     def _cause_of_death(self) -> str:
         code = self._process.wait()
+        self._threads[1].join(timeout=1.0)  # its last words may still be on their way
         if code < 0:
             return f"the decoder crashed ({signal.Signals(-code).name}){self._advice()}"
         words = self._last_words[-1].decode(errors="replace").strip() if self._last_words else "no reason given"
