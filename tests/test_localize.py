@@ -305,7 +305,7 @@ def test_classes_are_listed(model, capsys):
 @pytest.mark.parametrize(("arguments", "message"), [
     ([], "no videos or images given"),
     (["{clip}", "-f", "jsn"], "did you mean json"),
-    (["{clip}", "-f", "tsv"], "unknown output format 'tsv'; accepted: json"),
+    (["{clip}", "-f", "xyz"], "unknown output format 'xyz'; accepted: json"),
     (["{clip}", "--results", "{folder}/all.tsv"], "accepted: .json, .csv, .parquet, .xlsx"),
     (["{clip}", "--results", "{folder}/all"], "the suffix says the format"),
     (["{clip}", "--results", "{folder}/all.coco.json"], "accepted: .json, .csv"),

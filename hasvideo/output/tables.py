@@ -18,7 +18,7 @@ from hasvideo.types import Activation, Detections, Interval, IntervalRule, Thres
 COLUMNS = ("video", "start", "end", "label", "score")
 
 Row = tuple[str | float, ...]
-"""Cells of a file of rows: texts and numbers."""
+"""Cells of a file of rows: texts and numbers. Annotate rows with it: of mixed tuples a type checker infers objects."""
 
 
 class JsonWriter(Writer[Detections]):
@@ -63,7 +63,7 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
 
 
 def _cell(value: str | float) -> str:
-    # The csv module quotes line feeds, but not carriage returns.
+    # The csv module quotes line feeds, but not carriage returns. Where nothing is quoted, labels need one_line too.
     return value.replace("\r", " ") if isinstance(value, str) else f"{rounded(value):.15g}"
 
 

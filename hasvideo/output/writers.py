@@ -181,6 +181,6 @@ def unknown_format(name: str, registry: Registry) -> str:
     if owners:
         ours = next(what for what, formats in REGISTRIES.items() if formats is registry)
         return f"output format {name!r} is for {owners[0]}; accepted for {ours}: {', '.join(registry)}, all"
-    close = difflib.get_close_matches(name, [*registry, "all"], n=1, cutoff=0.75)  # a slip, not tsv for svg
+    close = difflib.get_close_matches(name, [*registry, "all"], n=1, cutoff=0.75)  # a slip only
     hint = f"did you mean {close[0]}? " if close else ""
     return f"unknown output format {name!r}; {hint}accepted: {', '.join(registry)}, all"
