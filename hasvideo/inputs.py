@@ -248,7 +248,7 @@ def file_ids(paths: Iterable[Path]) -> dict[str, Path]:
         clear = {name: p for name, p in called if counts[name.casefold()] == 1 and name.casefold() not in taken}
         named |= clear
         remaining = [p for name, p in called if name not in clear]
-    for number, path in enumerate(remaining, start=2):
+    for number, path in enumerate(sorted(remaining), start=2):
         named[f"{path.name}-{number}"] = path
     order = {path: name for name, path in named.items()}
     return {order[p]: p for p in sorted(order, key=lambda p: order[p])}
