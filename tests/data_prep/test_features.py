@@ -211,7 +211,7 @@ def test_pickles_of_one_video_and_of_many(tmp_path):
 def test_pickles_with_code_or_without_arrays_are_refused(tmp_path):
     grid = ["--fps", "15", "--window", "16", "--stride", "1"]
     (tmp_path / "evil.pkl").write_bytes(pickle.dumps({"v": Evil()}))
-    with pytest.raises(HasvideoError, match=r"evil\.pkl: it asks for builtins\.print"):
+    with pytest.raises(HasvideoError, match=r"evil\.pkl: it asks for .*print, which data does not need"):
         convert(tmp_path, "pickles", tmp_path / "evil.pkl", *grid)
     (tmp_path / "odd.pkl").write_bytes(pickle.dumps({"v": "text"}))
     with pytest.raises(HasvideoError, match=r"odd\.pkl: 'v' is no array but str"):
