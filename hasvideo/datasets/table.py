@@ -7,7 +7,7 @@ import csv
 import io
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,10 +69,7 @@ class Row:
         Raises:
             HasvideoError: it is none, or the cell is empty.
         """
-        try:
-            return parse_number(self[column])
-        except ValueError as error:
-            raise HasvideoError(f"{self.where}: {column} {error}") from None
+        return self._parse(column, parse_number)
 
     def seconds(self, column: str) -> float:
         """Read a cell as a time; see :func:`parse_seconds`.
@@ -80,8 +77,11 @@ class Row:
         Raises:
             HasvideoError: it is none, or the cell is empty.
         """
+        return self._parse(column, parse_seconds)
+
+    def _parse(self, column: str, parse: Callable[[str], float]) -> float:
         try:
-            return parse_seconds(self[column])
+            return parse(self[column])
         except ValueError as error:
             raise HasvideoError(f"{self.where}: {column} {error}") from None
 

@@ -160,7 +160,7 @@ def test_joint_files_that_are_none(tmp_path, content):
 
 class Evil:
     def __reduce__(self):
-        return (print, ("this must never be printed",))
+        return (eval, ("this must never be evaluated",))  # not print, which Ray replaces by its own
 
 
 def test_flat_features_at_another_frame_rate_are_resampled(tmp_path):
@@ -211,7 +211,7 @@ def test_pickles_of_one_video_and_of_many(tmp_path):
 def test_pickles_with_code_or_without_arrays_are_refused(tmp_path):
     grid = ["--fps", "15", "--window", "16", "--stride", "1"]
     (tmp_path / "evil.pkl").write_bytes(pickle.dumps({"v": Evil()}))
-    with pytest.raises(HasvideoError, match=r"evil\.pkl: it asks for .*print, which data does not need"):
+    with pytest.raises(HasvideoError, match=r"evil\.pkl: it asks for builtins\.eval"):
         convert(tmp_path, "pickles", tmp_path / "evil.pkl", *grid)
     (tmp_path / "odd.pkl").write_bytes(pickle.dumps({"v": "text"}))
     with pytest.raises(HasvideoError, match=r"odd\.pkl: 'v' is no array but str"):
